@@ -1,0 +1,154 @@
+"""The whole data flow on one page: Kafka in, decoded, de-duplicated, ordered per session, routed, summed; Kafka out.
+
+Decisions are made in Python (udfs/), once per event; what keeps state per event (duplicates, order, windows) are Java
+operators behind SQL. `build` takes any tables of the right columns, so that a test runs the same graph on collections.
+"""
+
+from __future__ import annotations
+
+from pyflink.datastream import DataStream, StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment
+
+from jobs.settings import Settings
+from jobs.sql import epoch_ms, headers, interval
+from udfs.router import (
+    OFFSET_DIGITS,
+    PARTITION_DIGITS,
+    ROUTED_FIELDS,
+    ROUTED_TYPE,
+    TIMESTAMP_DIGITS,
+    EventRouter,
+    RouterSettings,
+    dead_letter_tag,
+    rule_status_tag,
+    rules_state,
+)
+from udfs.sales import FIELD_SEPARATOR, LINE_SEPARATOR
+
+
+def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:
+    """Connects the source tables `events` and `rules` with the sink tables (see jobs/tables.py for their columns)."""
+    topics = settings.topics
+    statements = tables.create_statement_set()
+
+    # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python ---------------------------
+    events = _packed_events(tables, topics.heartbeat)
+    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule FROM rules"))
+    routed = (
+        events.connect(rules.broadcast(rules_state()))
+        .process(EventRouter(router), ROUTED_TYPE)
+        .name("decode-and-route")
+        .uid("decode-and-route")
+    )
+    dead_letters = routed.get_side_output(dead_letter_tag())
+    rule_status = routed.get_side_output(rule_status_tag())
+
+    # Event time is the event's own; the watermark is the one that the source made per Kafka partition.
+    columns = ", ".join(f"f{index} AS {name}" for index, name in enumerate(ROUTED_FIELDS))
+    schema = (
+        Schema.new_builder()
+        .column_by_expression("event_time", "TO_TIMESTAMP_LTZ(f2, 3)")
+        .column_by_expression("arrival", "PROCTIME()")
+        .watermark("event_time", "SOURCE_WATERMARK()")
+        .build()
+    )
+    tables.create_temporary_view("decoded_raw", tables.from_data_stream(routed, schema))
+    tables.execute_sql(f"CREATE TEMPORARY VIEW decoded AS SELECT {columns}, event_time, arrival FROM decoded_raw")
+
+    # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW distinct_events AS
+        SELECT session_id, event_id, ordered, unordered, sales, payload, event_time FROM (
+          SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
+        ) WHERE copy = 1""")
+
+    # -- 3. Destinations with order "none": at once, late or not ---------------------------------------------------------
+    statements.add_insert_sql(f"""
+        INSERT INTO instant_routes
+        SELECT '{topics.prefix}' || destination, session_id, payload, {headers(event_id="event_id")}, event_time
+        FROM distinct_events CROSS JOIN UNNEST(SPLIT(unordered, ';')) AS destinations(destination)
+        WHERE unordered <> ''""")
+
+    # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
+    statements.add_insert_sql(f"""
+        INSERT INTO late_events
+        SELECT '{topics.late}', session_id, payload,
+               {headers(event_id="event_id", late_by_ms="CAST(" + _LATE_BY_MS + " AS STRING)", missed="ordered")}, event_time
+        FROM distinct_events WHERE event_time <= CURRENT_WATERMARK(event_time)""")
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW punctual AS
+        SELECT session_id, event_id, ordered, sales, payload, event_time
+        FROM distinct_events
+        WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
+
+    # -- 5. Order and number the events of each session, then route them -------------------------------------------------
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW sessions AS
+        SELECT session_id, event_id, ordered, payload, event_time,
+               COUNT(*) OVER (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING) AS session_seq
+        FROM punctual""")
+    statements.add_insert_sql(f"""
+        INSERT INTO ordered_routes
+        SELECT '{topics.prefix}' || destination, session_id, payload,
+               {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
+        FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
+        WHERE ordered <> ''""")
+
+    # -- 6. Sliding windows: sales per category ---------------------------------------------------------------------------
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW sold AS
+        SELECT SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 0) AS category,
+               SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 1) AS currency,
+               CAST(SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 2) AS BIGINT) AS amount_minor,
+               CAST(SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 3) AS BIGINT) AS quantity,
+               event_time
+        FROM punctual CROSS JOIN UNNEST(SPLIT(sales, '{LINE_SEPARATOR}')) AS lines(line)
+        WHERE sales <> ''""")
+    statements.add_insert_sql(f"""
+        INSERT INTO sales_by_category
+        SELECT category, currency, {epoch_ms("window_start")}, {epoch_ms("window_end")},
+               orders, quantity, amount_minor,
+               amount_minor / {settings.window_ms / 60_000}E0, CAST(amount_minor AS DOUBLE) / orders
+        FROM (
+          SELECT category, currency, window_start, window_end,
+                 COUNT(*) AS orders, SUM(quantity) AS quantity, SUM(amount_minor) AS amount_minor
+          FROM TABLE(HOP(TABLE sold, DESCRIPTOR(event_time), {interval(settings.slide_ms)}, {interval(settings.window_ms)}))
+          GROUP BY category, currency, window_start, window_end)""")
+
+    # -- 7. Dead letters, rule status, heartbeat --------------------------------------------------------------------------
+    tables.create_temporary_view("invalid", tables.from_data_stream(dead_letters))
+    origin = headers(
+        reason="reason", detail="detail", topic=f"'{topics.events}'", partition="CAST(origin_partition AS STRING)",
+        offset="CAST(origin_offset AS STRING)", timestamp="CAST(record_time_ms AS STRING)",
+    )  # fmt: skip
+    statements.add_insert_sql(f"""
+        INSERT INTO dead_letters
+        SELECT '{topics.dead_letters}', CAST(NULL AS STRING), payload, {origin}, TO_TIMESTAMP_LTZ(record_time_ms, 3) FROM invalid""")
+    tables.create_temporary_view("rule_updates", tables.from_data_stream(rule_status))
+    statements.add_insert_sql("INSERT INTO rule_status SELECT * FROM rule_updates")
+    if settings.heartbeat:
+        statements.add_insert_sql("INSERT INTO heartbeat SELECT '', CURRENT_TIMESTAMP FROM clock")
+    return statements
+
+
+_LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
+
+
+def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> DataStream:
+    """The events as one byte string each: the value, then partition, offset and timestamp as digits.
+
+    Dead letters must name their origin, and a DataStream KafkaSource gives Python the value only. A row of value,
+    partition and offset costs twice the CPU time of bare bytes on the way into Python (docs/design-choices.md); this
+    packing costs next to nothing.
+    """
+    packed = tables.sql_query(f"""
+        SELECT ENCODE(CONCAT(
+          COALESCE(DECODE(`value`, 'ISO-8859-1'), ''),
+          LPAD(CAST(`partition` AS STRING), {PARTITION_DIGITS}, '0'),
+          LPAD(CAST(`offset` AS STRING), {OFFSET_DIGITS}, '0'),
+          LPAD(CAST({epoch_ms("record_time")} AS STRING), {TIMESTAMP_DIGITS}, '0')), 'ISO-8859-1')
+        FROM events WHERE `topic` <> '{heartbeat_topic}'""")
+    # PyFlink's to_data_stream has no way to ask for a plain type; Java's has.
+    as_bytes = get_gateway().jvm.org.apache.flink.table.api.DataTypes.BYTES()
+    return DataStream(tables._j_tenv.toDataStream(packed._j_table, as_bytes))

@@ -1,0 +1,159 @@
+"""Every setting of the job: typed, frozen, in one place. The command line (jobs/main.py) is derived from these classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "timestamp")
+"""Headers of a dead letter: why it is one, and where it came from."""
+
+
+class Guarantee(StrEnum):
+    """Delivery guarantee of the outputs; the state inside the job is exactly-once either way."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+
+
+class StateBackend(StrEnum):
+    """Where keyed state lives."""
+
+    HASHMAP = "hashmap"
+    ROCKSDB = "rocksdb"
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The names of the Kafka topics. `prefix` goes before each, so that several jobs can share one broker."""
+
+    prefix: str = ""
+    destinations: tuple[str, ...] = ("orders", "payments", "session-activity", "fraud-detection")
+
+    @property
+    def events(self) -> str:
+        """Input: shop.v1.Event bytes, key = session id, record timestamp = when it happened."""
+        return self.prefix + "events"
+
+    @property
+    def heartbeat(self) -> str:
+        """One record a second by the job itself, so that event time goes on when no events come."""
+        return self.prefix + "events.heartbeat"
+
+    @property
+    def rules(self) -> str:
+        """Input, compacted: key = rule id, value = the rule as JSON."""
+        return self.prefix + "rules"
+
+    @property
+    def rule_status(self) -> str:
+        """Output: what each subtask made of each rule update."""
+        return self.prefix + "rules.status"
+
+    @property
+    def late(self) -> str:
+        """Output: events that came after the watermark had passed them."""
+        return self.prefix + "events.late"
+
+    @property
+    def dead_letters(self) -> str:
+        """Output: records that can't be processed, as they came, with the reason."""
+        return self.prefix + "events.dead-letters"
+
+    @property
+    def sales(self) -> str:
+        """Output: the sliding sales windows."""
+        return self.prefix + "sales.by-category"
+
+    def routed(self) -> dict[str, str]:
+        """Destination as rules name it -> topic."""
+        return {destination: self.prefix + destination for destination in self.destinations}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one job does. Times are in milliseconds."""
+
+    bootstrap: str = field(default="localhost:9092", metadata={"help": "Kafka brokers, host:port[,host:port]"})
+    topic_prefix: str = field(default="", metadata={"help": "put before every topic name"})
+    destinations: tuple[str, ...] = field(
+        default=Topics.destinations, metadata={"help": "topics that rules may route to, comma-separated; they must exist"}
+    )
+    group_id: str = field(default="millrace", metadata={"help": "consumer group, for lag monitoring; also in transactional ids"})
+    kafka_properties: tuple[str, ...] = field(
+        default=(), metadata={"help": "Kafka client properties for every source and sink, key=value, comma-separated"}
+    )
+    rules: str = field(default="rules", metadata={"help": "folder of the baseline rules (*.yaml), in force before any update"})
+    start: str = field(
+        default="earliest-offset",
+        metadata={"help": "where a job without state starts to read", "choices": ("earliest-offset", "latest-offset", "group-offsets")},
+    )
+    bounded: bool = field(default=False, metadata={"help": "stop at the end of the topic as it is at the start (backfills, benchmarks)"})
+
+    guarantee: Guarantee = field(default=Guarantee.EXACTLY_ONCE, metadata={"help": "delivery guarantee of all outputs"})
+    checkpoint_interval_ms: int = field(
+        default=1_000, metadata={"help": "time between checkpoints; with exactly-once, outputs become visible at this pace"}
+    )
+    transaction_timeout_ms: int = field(
+        default=840_000,
+        metadata={"help": "longest outage that loses no output; at most the broker's transaction.max.timeout.ms (default 900000)"},
+    )
+    state_backend: StateBackend = field(
+        default=StateBackend.HASHMAP, metadata={"help": "hashmap: fastest, state must fit the heap; rocksdb: state on disk"}
+    )
+
+    lateness_ms: int = field(default=2_000, metadata={"help": "how much disorder is waited for; what comes later is late"})
+    idle_ms: int = field(default=10_000, metadata={"help": "a partition silent for so long no longer holds event time back"})
+    max_drift_ms: int = field(default=60_000, metadata={"help": "watermark alignment: how far one source subtask may run ahead"})
+    heartbeat: bool = field(default=True, metadata={"help": "let event time follow the clock while no events come; off for old data"})
+    memory_ms: int = field(
+        default=3_600_000, metadata={"help": "how long an event id is remembered (duplicates) and a silent session's numbering"}
+    )
+    window_ms: int = field(default=300_000, metadata={"help": "size of the sliding sales windows"})
+    slide_ms: int = field(default=10_000, metadata={"help": "slide of the sales windows; must divide the size"})
+
+    max_clock_gap_ms: int = field(default=3_600_000, metadata={"help": "largest gap between an event's time and its record's"})
+    max_event_bytes: int = field(default=1_000_000, metadata={"help": "larger events are dead letters"})
+    dead_letter_share_limit: float = field(default=0.05, metadata={"help": "share of dead letters (0-1) that is warned of"})
+
+    parallelism: int = field(default=0, metadata={"help": "of all operators; 0: the cluster's default"})
+    python_mode: str = field(
+        default="cluster",
+        metadata={
+            "help": "how Python runs: in the TaskManager (thread), in worker processes (process), or as the cluster's "
+            "configuration says; thread needs the set-up described in docs/operations.md",
+            "choices": ("cluster", "thread", "process"),
+        },
+    )
+    buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer"})
+    watermark_interval_ms: int = field(default=50, metadata={"help": "how often watermarks go out"})
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "must be > 0")
+        for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
+        _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
+        _require(bool(self.destinations), "destinations", self.destinations, "must name at least one topic")
+        _require(0 < self.dead_letter_share_limit <= 1, "dead_letter_share_limit", self.dead_letter_share_limit, "must be in (0, 1]")
+        _require(
+            self.transaction_timeout_ms > self.checkpoint_interval_ms, "transaction_timeout_ms", self.transaction_timeout_ms,
+            f"must be longer than checkpoint_interval_ms ({self.checkpoint_interval_ms})",
+        )  # fmt: skip
+        for each in self.kafka_properties:
+            _require("=" in each, "kafka_properties", each, "must be key=value")
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.topic_prefix, self.destinations)
+
+    @property
+    def client_properties(self) -> dict[str, str]:
+        """Kafka client properties, key -> value."""
+        return dict(each.split("=", 1) for each in self.kafka_properties)
+
+
+def _require(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"--{name.replace('_', '-')} is {value!r}, {allowed}")

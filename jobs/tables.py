@@ -1,0 +1,128 @@
+"""The Kafka tables of the job, as SQL DDL made from the settings. No logic: what flows between them is in pipeline.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobs.settings import Guarantee, Settings
+from jobs.sql import interval, quoted
+
+_FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: the rules' watermark, so that they never hold back event time
+
+
+def sources(settings: Settings) -> list[str]:
+    """DDL of the tables that the job reads: `events` and `rules`."""
+    topics = settings.topics
+    names = [topics.events, topics.heartbeat] if settings.heartbeat else [topics.events]
+    events_options = {
+        "topic": ";".join(names),
+        "properties.group.id": settings.group_id,
+        "properties.auto.offset.reset": "earliest",
+        "scan.startup.mode": settings.start,
+        "format": "raw",
+        "scan.watermark.idle-timeout": f"{settings.idle_ms}ms",
+        "scan.watermark.alignment.group": "events",
+        "scan.watermark.alignment.max-drift": f"{settings.max_drift_ms}ms",
+        "scan.watermark.alignment.update-interval": "1s",
+    } | ({"scan.bounded.mode": "latest-offset"} if settings.bounded else {})
+    rules_options = {
+        "topic": topics.rules,
+        "properties.group.id": settings.group_id + "-rules",
+        "scan.startup.mode": "earliest-offset",
+        "key.format": "raw",
+        "key.fields": "rule_id",
+        "value.format": "raw",
+        "value.fields-include": "EXCEPT_KEY",
+        "scan.watermark.idle-timeout": "1s",
+    } | ({"scan.bounded.mode": "latest-offset"} if settings.bounded else {})
+    return [
+        f"""CREATE TEMPORARY TABLE events (
+              `value` BYTES,
+              `topic` STRING METADATA VIRTUAL,
+              `partition` INT METADATA VIRTUAL,
+              `offset` BIGINT METADATA VIRTUAL,
+              `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
+              WATERMARK FOR `record_time` AS `record_time` - {interval(settings.lateness_ms)}
+            ) {_kafka(settings, events_options)}""",
+        f"""CREATE TEMPORARY TABLE rules (
+              `rule_id` STRING,
+              `rule` STRING,
+              `far_future` AS TO_TIMESTAMP_LTZ({_FAR_FUTURE_MS}, 3),
+              WATERMARK FOR `far_future` AS `far_future`
+            ) {_kafka(settings, rules_options)}""",
+    ]
+
+
+def sinks(settings: Settings) -> list[str]:
+    """DDL of the tables that the job writes. Each has its own stable transactional-id prefix."""
+    topics = settings.topics
+    tables = [
+        *(_byte_sink(settings, name) for name in ("ordered_routes", "instant_routes", "late_events", "dead_letters")),
+        f"""CREATE TEMPORARY TABLE sales_by_category (
+              `category` STRING, `currency` STRING, `window_start` BIGINT, `window_end` BIGINT,
+              `orders` BIGINT, `quantity` BIGINT, `amount_minor` BIGINT,
+              `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE
+            ) {_json_sink(settings, "sales_by_category", topics.sales, "category")}""",
+        f"""CREATE TEMPORARY TABLE rule_status (
+              `rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
+              `subtask` INT, `parallelism` INT, `time_ms` BIGINT
+            ) {_json_sink(settings, "rule_status", topics.rule_status, "rule_id")}""",
+    ]
+    if settings.heartbeat:
+        tables.append(
+            f"""CREATE TEMPORARY TABLE heartbeat (
+                  `value` STRING, `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+                ) {_kafka(settings, {"topic": topics.heartbeat, "format": "raw"})}"""
+        )
+        tables.append(
+            """CREATE TEMPORARY TABLE clock (`tick` BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1')"""
+        )
+    return tables
+
+
+def _byte_sink(settings: Settings, name: str) -> str:
+    """A sink for original bytes, with key, headers and timestamp; the column `topic` says where each goes.
+
+    Flink has this column only for a list of two or more topics: hence one list for all of these sinks.
+    """
+    topics = settings.topics
+    options = {
+        "topic": ";".join((*topics.routed().values(), topics.late, topics.dead_letters)),
+        "key.format": "raw",
+        "key.fields": "key",
+        "value.format": "raw",
+        "value.fields-include": "EXCEPT_KEY",
+    }
+    return f"""CREATE TEMPORARY TABLE {name} (
+              `topic` STRING NOT NULL METADATA,
+              `key` STRING,
+              `value` BYTES,
+              `headers` MAP<STRING NOT NULL, BYTES NOT NULL> METADATA,
+              `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
+            ) {_kafka(settings, options | _delivery(settings, name))}"""
+
+
+def _json_sink(settings: Settings, name: str, topic: str, key: str) -> str:
+    options = {"topic": topic, "key.format": "raw", "key.fields": key, "value.format": "json"}
+    return _kafka(settings, options | _delivery(settings, name))
+
+
+def _delivery(settings: Settings, name: str) -> Mapping[str, str]:
+    options = {
+        "sink.delivery-guarantee": str(settings.guarantee),
+        "properties.linger.ms": "5",
+        "properties.batch.size": "131072",
+        "properties.compression.type": "lz4",
+    }
+    if settings.guarantee is Guarantee.EXACTLY_ONCE:
+        options |= {
+            "sink.transactional-id-prefix": f"{settings.topic_prefix}{settings.group_id}-{name}",
+            "properties.transaction.timeout.ms": str(settings.transaction_timeout_ms),
+        }
+    return options
+
+
+def _kafka(settings: Settings, options: Mapping[str, str]) -> str:
+    client = {f"properties.{key}": value for key, value in settings.client_properties.items()}
+    entries = {"connector": "kafka", "properties.bootstrap.servers": settings.bootstrap} | client | dict(options)
+    return "WITH (" + ", ".join(f"'{key}' = '{quoted(value)}'" for key, value in entries.items()) + ")"

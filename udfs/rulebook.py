@@ -1,0 +1,102 @@
+"""Which version of each rule is in force, and what an update from the rules topic does to it.
+
+Pure: a state machine over (rule id, text) updates. udfs/router.py feeds it and keeps its entries in broadcast state.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from udfs.rules import InvalidRule, Rule, RuleSet, parse_rule
+
+log = logging.getLogger(__name__)
+
+ACCEPTED: Final = "accepted"
+REJECTED: Final = "rejected"
+STALE: Final = "stale"
+DELETED: Final = "deleted"
+
+
+@dataclass(frozen=True)
+class Update:
+    """The outcome of one update: what rules.status says, and what must be kept in state (None: keep what is there)."""
+
+    rule_id: str
+    version: int
+    status: str
+    reason: str
+    keep: str | None = None
+
+
+class Rulebook:
+    """The rules in force: the baseline from rules/, overlaid by what came over the rules topic.
+
+    An entry is the rule's JSON text, or `{"id", "version", "deleted": true}` after a deletion, so that a baseline rule
+    stays deleted after a restore. Of two entries for one id the higher version wins; a deletion wins over its equal.
+    """
+
+    def __init__(self, baseline: Iterable[str], allowed_topics: Iterable[str]) -> None:
+        self._allowed_topics = tuple(allowed_topics)
+        self._rules: dict[str, Rule] = {}
+        self._versions: dict[str, int] = {}
+        for text in baseline:
+            self._put(parse_rule(text, self._allowed_topics))
+        self.rule_set = RuleSet(self._rules.values())
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules.values())
+
+    def restore(self, entries: Mapping[str, str]) -> None:
+        """Overlays the entries kept in state. One that today's code refuses is left out with a warning: the job goes on."""
+        for rule_id, text in entries.items():
+            entry = json.loads(text)
+            version = int(entry["version"])
+            if entry.get("deleted"):
+                if version >= self._versions.get(rule_id, 0):
+                    self._remove(rule_id, version)
+            elif version >= self._versions.get(rule_id, 0):
+                try:
+                    self._put(parse_rule(text, self._allowed_topics))
+                except InvalidRule as error:
+                    log.warning("rule %s version %d, kept in state, is no longer valid and not in force: %s", rule_id, version, error)
+        self.rule_set = RuleSet(self._rules.values())
+
+    def apply(self, rule_id: str, text: str | None) -> Update:
+        """Applies one record of the rules topic.
+
+        Args:
+            rule_id: the record's key.
+            text: the record's value; None or empty is a tombstone, which deletes the rule.
+        """
+        current = self._versions.get(rule_id, 0)
+        if not text:
+            if rule_id not in self._rules:
+                return Update(rule_id, current, STALE, "there is no such rule to delete")
+            self._remove(rule_id, current)
+            self.rule_set = RuleSet(self._rules.values())
+            return Update(rule_id, current, DELETED, "", json.dumps({"id": rule_id, "version": current, "deleted": True}))
+        try:
+            rule = parse_rule(text, self._allowed_topics)
+            if rule.id != rule_id:
+                raise InvalidRule(f"id is {rule.id!r}, the record's key {rule_id!r}: they must be equal")
+        except InvalidRule as error:
+            return Update(rule_id, current, REJECTED, str(error))
+        if rule == self._rules.get(rule_id):
+            return Update(rule_id, current, ACCEPTED, "already in force", text)
+        if rule.version <= current:
+            return Update(rule_id, rule.version, STALE, f"version {current} is in force, an update must have a higher one")
+        self._put(rule)
+        self.rule_set = RuleSet(self._rules.values())
+        return Update(rule_id, rule.version, ACCEPTED, "", text)
+
+    def _put(self, rule: Rule) -> None:
+        self._rules[rule.id] = rule
+        self._versions[rule.id] = rule.version
+
+    def _remove(self, rule_id: str, version: int) -> None:
+        self._rules.pop(rule_id, None)
+        self._versions[rule_id] = version

@@ -1,0 +1,99 @@
+"""Fetches Kafka and Flink's Kafka connector with jgo, checks every jar, and lays out a FLINK_HOME.
+
+`scripts/lock` writes jars.lock anew, after the versions in pyproject.toml have been changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+from scripts.stack.errors import StackError
+from scripts.stack.paths import FLINK_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
+
+LOCK = Path(__file__).with_name("jars.lock")
+_DISTRIBUTION = SITE_PACKAGES / "pyflink"
+
+
+def ensure() -> None:
+    """Makes .millrace/kafka and .millrace/flink if they are not there or not of today's versions.
+
+    Raises:
+        StackError: a download failed, or a jar is not the one that jars.lock names.
+    """
+    stamp = STATE / "jars-installed"
+    wanted = hashlib.sha256(LOCK.read_bytes() + str(_DISTRIBUTION).encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    stamp.unlink(missing_ok=True)
+    print("Fetching Kafka and Flink's Kafka connector (once, about 45 MB)", file=sys.stderr)
+    jars = _download()
+    verify(jars["kafka"] + jars["connector"], _locked(LOCK.read_text()))
+    _replace(KAFKA_LIB, jars["kafka"])
+    _make_flink_home(jars["connector"])
+    stamp.write_text(wanted)
+
+
+def verify(jars: list[Path], locked: dict[str, str]) -> None:
+    """Raises StackError unless the jars are exactly the locked ones (file name -> SHA-256)."""
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars}
+    for name in sorted(found.keys() | locked.keys()):
+        if found.get(name) != locked.get(name):
+            raise StackError(
+                f"{name}: SHA-256 is {found.get(name, 'missing')}, {LOCK.name} says {locked.get(name, 'nothing of it')}; "
+                "remove .millrace/jgo and try again, and if it stays so, do not use it"
+            )
+
+
+def _locked(text: str) -> dict[str, str]:
+    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: digest for digest, name in lines}
+
+
+def _download() -> dict[str, list[Path]]:
+    import jgo  # noqa: PLC0415  (half a second, and needed once)
+
+    endpoints = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["millrace"]["jars"]
+    jars = {}
+    for name, endpoint in endpoints.items():
+        print(f"  {endpoint}", file=sys.stderr)
+        try:
+            environment = jgo.build(endpoint, cache_dir=STATE / "jgo")
+        except Exception as error:  # jgo and what it stands on raise many kinds, for one fact: it can't be had now
+            raise StackError(f"{endpoint} could not be fetched ({error}); check the network, then try again") from error
+        jars[name] = sorted(Path(environment.path).rglob("*.jar"))
+    return jars
+
+
+def _replace(folder: Path, jars: list[Path]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for jar in jars:
+        shutil.copy2(jar, folder)
+
+
+def _make_flink_home(connector: list[Path]) -> None:
+    """bin/ and opt/ are copied, since Flink's scripts resolve links to where they point; the jars are linked."""
+    shutil.rmtree(FLINK_HOME, ignore_errors=True)
+    for folder in ("bin", "opt", "conf"):
+        shutil.copytree(_DISTRIBUTION / folder, FLINK_HOME / folder)
+    for script in (FLINK_HOME / "bin").glob("*.sh"):
+        script.chmod(0o755)
+    (FLINK_HOME / "bin" / "flink").chmod(0o755)
+    (FLINK_HOME / "plugins").symlink_to(_DISTRIBUTION / "plugins")
+    (FLINK_HOME / "lib").mkdir()
+    # flink-python in lib/, so that thread mode's native library is loaded once per TaskManager (see flink-conf/config.yaml).
+    for jar in (*(_DISTRIBUTION / "lib").glob("*.jar"), *(_DISTRIBUTION / "opt").glob("flink-python-*.jar")):
+        (FLINK_HOME / "lib" / jar.name).symlink_to(jar)
+    for jar in connector:
+        shutil.copy2(jar, FLINK_HOME / "lib")
+
+
+def write_lock() -> None:
+    """Writes jars.lock anew from what pyproject.toml names."""
+    jars = [jar for found in _download().values() for jar in found]
+    lines = sorted(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in jars)
+    LOCK.write_text("\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n")

@@ -1,0 +1,225 @@
+"""One Kafka broker (KRaft) and one Flink cluster (JobManager, TaskManagers of one slot each) on the loopback interface."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from string import Template
+from types import TracebackType
+from typing import Any, Self
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import yaml
+
+from jobs.settings import Topics
+from scripts.stack import jars, topics
+from scripts.stack.errors import StackError
+from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB, PYTHON, ROOT, SITE_PACKAGES
+from scripts.stack.processes import Running, alive, free_port, require_free, require_memory, start, stop, wait_until
+
+_KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
+
+
+@dataclass
+class Stack:
+    """Starts on `with` (or `up`), stops on exit (or `down`). Ends only what it started itself.
+
+    Attributes:
+        workdir: logs, configuration, process ids, Kafka's data and Flink's checkpoints.
+        parallelism: number of TaskManagers, each of one slot (thread mode has one interpreter per TaskManager).
+        python_mode: "thread" or "process", the cluster's default.
+        flink_options: Flink configuration over flink-conf/config.yaml.
+        kafka_port, ui_port: 0 takes any free port.
+        attached: the kernel ends all processes when this one dies.
+    """
+
+    workdir: Path
+    parallelism: int = 1
+    python_mode: str = "thread"
+    flink_options: dict[str, str] = field(default_factory=dict)
+    kafka_port: int = 0
+    ui_port: int = 0
+    attached: bool = True
+    processes: list[Running] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.down()
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://127.0.0.1:{self.ui_port}"
+
+    def up(self) -> None:
+        """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
+        jars.ensure()
+        require_memory(_KAFKA_MB + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
+        self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
+        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            self._start_kafka()
+            self._start_flink()
+        except BaseException:
+            self.down()
+            raise
+
+    def down(self) -> None:
+        """Stops all that was started."""
+        stop(list(reversed(self.processes)))
+        self.processes.clear()
+        (self.workdir / "stack.json").unlink(missing_ok=True)
+
+    # -- on disk, so that scripts/down finds what scripts/up started -----------------------------------------------------
+
+    def _save(self) -> None:
+        known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism,
+                 "processes": [asdict(each) for each in self.processes]}  # fmt: skip
+        (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
+
+    @classmethod
+    def load(cls, workdir: Path) -> Stack | None:
+        """The stack that an earlier program left running in `workdir`, or None."""
+        path = workdir / "stack.json"
+        if not path.is_file():
+            return None
+        known = json.loads(path.read_text())
+        processes = [Running(**each) for each in known.pop("processes")]
+        return cls(workdir, **known, processes=[each for each in processes if alive(each)])
+
+    # -- Kafka --------------------------------------------------------------------------------------------------------------
+
+    def _start_kafka(self) -> None:
+        data = self.workdir / "kafka"
+        properties = self.workdir / "kafka.properties"
+        template = Template((CONF / "kafka.properties").read_text())
+        properties.write_text(template.substitute(port=self.kafka_port, controller_port=free_port(), data=data))
+        # Kafka's own jars bring no binding of SLF4J: Flink's Log4j does its logging.
+        classpath = ":".join([*map(str, sorted((FLINK_HOME / "lib").glob("log4j-*.jar"))), f"{KAFKA_LIB}/*"])
+        java = [str(JAVA_HOME / "bin" / "java"), "-Xmx512m", f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}", "-cp", classpath]
+        if not (data / "meta.properties").is_file():
+            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+            formatted = subprocess.run(command, capture_output=True, text=True, check=False)
+            if formatted.returncode != 0:
+                raise StackError(f"Kafka's data folder {data} could not be formatted: {formatted.stdout.strip().splitlines()[-1:]}")
+        broker = self._start("kafka", [*java, "kafka.Kafka", str(properties)], dict(os.environ))
+        wait_until(lambda: topics.answers(self.bootstrap), [broker], "Kafka", 60)
+
+    def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
+        """Makes the job's topics."""
+        topics.create(self.bootstrap, names or Topics(), partitions)
+
+    # -- Flink --------------------------------------------------------------------------------------------------------------
+
+    def _start_flink(self) -> None:
+        self._write_flink_conf()
+        self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
+        for index in range(self.parallelism):
+            self.start_task_manager(f"taskmanager-{index + 1}")
+        wait_until(self._all_slots, self.processes, "Flink", 90)
+
+    def start_task_manager(self, name: str) -> Running:
+        """Starts one more TaskManager."""
+        return self._start(name, [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"], self._environment())
+
+    def _write_flink_conf(self) -> None:
+        conf = self.workdir / "flink-conf"
+        shutil.rmtree(conf, ignore_errors=True)
+        shutil.copytree(FLINK_HOME / "conf", conf)
+        options: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())
+        options |= {
+            "rest.port": self.ui_port,
+            "rest.bind-port": self.ui_port,
+            "jobmanager.rpc.port": free_port(),
+            "parallelism.default": self.parallelism,
+            "python.execution-mode": self.python_mode,
+            "python.executable": str(PYTHON),
+            "python.client.executable": str(PYTHON),
+            "execution.checkpointing.dir": (self.workdir / "checkpoints").as_uri(),
+            "execution.checkpointing.savepoint-dir": (self.workdir / "savepoints").as_uri(),
+            "io.tmp.dirs": str(self.workdir / "tmp"),
+        }
+        (conf / "config.yaml").write_text(yaml.safe_dump(options | self.flink_options, width=10_000))
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {
+            "JAVA_HOME": str(JAVA_HOME),
+            "FLINK_HOME": str(FLINK_HOME),
+            "FLINK_CONF_DIR": str(self.workdir / "flink-conf"),
+            "FLINK_LOG_DIR": str(self.workdir / "logs"),
+            "FLINK_PID_DIR": str(self.workdir),
+            # Thread mode does not see a virtual environment's packages unless they stand here.
+            "PYTHONPATH": str(SITE_PACKAGES),
+        }
+
+    def _all_slots(self) -> bool:
+        try:
+            return int(self.rest("/overview")["slots-total"]) >= self.parallelism
+        except (URLError, OSError, KeyError, ValueError):
+            return False
+
+    def rest(self, path: str, method: str = "GET") -> Any:
+        """Calls Flink's REST API."""
+        with urlopen(Request(self.rest_url + path, method=method), timeout=10) as response:
+            return json.loads(response.read() or b"null")
+
+    def flink(self, *arguments: str) -> str:
+        """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
+        done = subprocess.run(
+            [str(FLINK_HOME / "bin" / "flink"), *arguments], env=self._environment(), capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        output = done.stdout + done.stderr
+        if done.returncode != 0:
+            (self.workdir / "flink-client.log").write_text(output)
+            reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
+            raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.workdir / 'flink-client.log'})")
+        return output
+
+    def submit(self, *arguments: str) -> str:
+        """Submits the job as a user would, `flink run -py jobs/main.py`; returns the job's id."""
+        output = self.flink("run", "--detached", "-py", "jobs/main.py", "--bootstrap", self.bootstrap, *arguments)
+        found = re.search(r"JobID ([0-9a-f]{32})", output)
+        if found is None:
+            raise StackError(f"flink run named no job: {output[-300:]}")
+        return found.group(1)
+
+    def job_state(self, job_id: str) -> str:
+        """The job's state as Flink names it, such as RUNNING."""
+        return str(self.rest(f"/jobs/{job_id}")["state"])
+
+    def wait_running(self, job_id: str, seconds: float = 90) -> None:
+        """Waits until every task of the job runs and one checkpoint is complete."""
+
+        def running() -> bool:
+            tasks = self.rest(f"/jobs/{job_id}")["vertices"]
+            checkpoints = self.rest(f"/jobs/{job_id}/checkpoints")["counts"]["completed"]
+            return all(task["status"] == "RUNNING" for task in tasks) and checkpoints > 0
+
+        wait_until(running, self.processes, "the job", seconds)
+
+    def cancel(self, job_id: str) -> None:
+        """Cancels the job and waits until it is gone."""
+        self.rest(f"/jobs/{job_id}", method="PATCH")
+        wait_until(lambda: self.job_state(job_id) in {"CANCELED", "FINISHED", "FAILED"}, [], "the job's end", 60)
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Running:
+        running = start(name, command, environment, self.workdir / "logs" / f"{name}.log", self.attached)
+        self.processes.append(running)
+        self._save()
+        return running

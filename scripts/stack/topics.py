@@ -1,0 +1,50 @@
+"""Makes the topics that the job reads and writes."""
+
+from __future__ import annotations
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from jobs.settings import Topics
+from scripts.stack.errors import StackError
+
+# Kafka deletes by record timestamp, and replayed events have old ones.
+_KEEP = {"retention.ms": "-1"}
+_HEARTBEAT = {"retention.ms": "3600000", "segment.ms": "600000"}
+_COMPACTED = {"cleanup.policy": "compact"}
+# An event near the broker's limit must also fit with the headers of a dead letter.
+_LARGER = {"max.message.bytes": str(2 * 1024 * 1024)} | _KEEP
+
+
+def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int = 1) -> None:
+    """Makes all topics of the job that are not there yet.
+
+    Raises:
+        StackError: the broker refused one.
+    """
+    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER, topics.sales: _KEEP}
+    many |= dict.fromkeys(topics.routed().values(), _LARGER)
+    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _KEEP}
+    wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
+    wanted += [NewTopic(name, 1, replication, topic_configs=config) for name, config in one.items()]
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        existing = set(admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in existing]
+        if missing:
+            admin.create_topics(missing)
+    except TopicAlreadyExistsError:
+        return  # somebody else made them meanwhile
+    except KafkaError as error:
+        raise StackError(f"Kafka at {bootstrap} refused to create the topics: {error}") from error
+    finally:
+        admin.close()
+
+
+def answers(bootstrap: str) -> bool:
+    """Whether a broker answers at `bootstrap`."""
+    try:
+        KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000, bootstrap_timeout_ms=2000).close()
+    except (KafkaError, OSError):
+        return False
+    return True

@@ -113,6 +113,8 @@ def _delivery(settings: Settings, name: str) -> Mapping[str, str]:
         "properties.linger.ms": "5",
         "properties.batch.size": "131072",
         "properties.compression.type": "lz4",
+        # An event at the broker's usual limit must still go out with the headers that a dead letter adds.
+        "properties.max.request.size": "2097152",
     }
     if settings.guarantee is Guarantee.EXACTLY_ONCE:
         options |= {

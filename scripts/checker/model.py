@@ -16,7 +16,7 @@ SALES = "sales.by-category"
 USUAL_DESTINATIONS = ("orders", "session-activity", "fraud-detection", "payments")
 
 # Of the headers of a routed event: right if they are there, but they may be left out.
-OPTIONAL_HEADERS = frozenset({"rules"})
+OPTIONAL_HEADERS = frozenset({"rules", "event-type"})
 
 
 class Output(NamedTuple):

@@ -152,8 +152,7 @@ def test_an_event_that_never_came_in(run: Run) -> None:
     assert found(run, [*run.outputs, unheard]) == {(Problem.UNEXPECTED, ORDERED): 1}
 
 
-@pytest.mark.parametrize("header", ["event-id", "event-type"])
-@pytest.mark.parametrize("value", [None, "else"])
+@pytest.mark.parametrize(("header", "value"), [("event-id", None), ("event-id", "else"), ("event-type", "else")])
 def test_a_wrong_header(run: Run, header: str, value: str | None) -> None:
     assert found(run, run.with_header(run.index(ORDERED), header, value)) == {(Problem.WRONG_HEADER, ORDERED): 1}
 

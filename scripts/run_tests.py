@@ -1,0 +1,50 @@
+"""`scripts/test [unit] [pytest options]`: checks the code's style and the generated code, then runs the tests.
+
+Without `unit`: all of them, with the real Kafka and Flink that they start themselves on free ports.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from scripts.stack import StackError, jars
+from scripts.stack.paths import ROOT
+
+_PROTO = "shop/v1/events.proto"
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    unit = arguments[:1] == ["unit"]
+    _step("style (ruff)", ["ruff", "check", "--quiet", "."])
+    _generated_code_is_fresh()
+    if unit:
+        arguments = ["-m", "not integration and not e2e", *arguments[1:]]
+    else:
+        try:
+            jars.ensure()
+        except StackError as error:
+            sys.exit(f"millrace: {error}")
+    sys.stdout.flush()
+    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode)
+
+
+def _step(what: str, command: list[str]) -> None:
+    if subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=False).returncode != 0:
+        sys.exit(f"millrace: {what} failed")
+
+
+def _generated_code_is_fresh() -> None:
+    """The protobuf code in the repository must be what today's schema gives."""
+    with tempfile.TemporaryDirectory() as folder:
+        _step("protoc", ["grpc_tools.protoc", "-I", "proto", f"--python_out={folder}", f"--pyi_out={folder}", _PROTO])
+        for path in Path(folder).rglob("*.py*"):
+            if path.read_bytes() != (ROOT / "proto" / path.relative_to(folder)).read_bytes():
+                sys.exit(f"millrace: {path.name} is not what {_PROTO} gives: run scripts/protoc")
+
+
+if __name__ == "__main__":
+    main()

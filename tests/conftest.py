@@ -1,0 +1,26 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.stack import Stack
+from scripts.stack.processes import last_line
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A real Kafka and a real Flink with two TaskManagers, for the whole session, on free ports."""
+    failed_before = request.session.testsfailed
+    with Stack(tmp_path_factory.mktemp("stack"), parallelism=2) as running:
+        yield running
+        if request.session.testsfailed > failed_before:
+            _show_logs(running)
+
+
+def _show_logs(stack: Stack) -> None:
+    for each in stack.processes:
+        print(f"{each.name}: {last_line(Path(each.log))}\n  log: {each.log}")

@@ -1,0 +1,138 @@
+"""One job on the shared stack, with topics of its own, and what a test does to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from jobs.settings import Topics
+from scripts.stack import Stack
+from scripts.stack.paths import ROOT
+
+WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS = 10_000, 2_000, 1_000, 3_000
+
+
+@dataclass
+class Job:
+    """A running job and its topics."""
+
+    stack: Stack
+    topics: Topics
+    job_id: str
+    folder: Path
+
+    def generate(self, *options: str) -> Path:
+        """Runs the generator to its end; returns the ledger."""
+        ledger = self.folder / f"ledger-{len(list(self.folder.iterdir()))}"
+        _run("scripts.shop.generate", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger), *options)
+        return ledger
+
+    @contextmanager
+    def generating(self, *options: str) -> Iterator[Path]:
+        """The generator runs while the block does."""
+        ledger = self.folder / f"ledger-{len(list(self.folder.iterdir()))}"
+        command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", self.stack.bootstrap,
+                   "--topic-prefix", self.topics.prefix, "--ledger", str(ledger), *options]  # fmt: skip
+        generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: ledger.exists() and ledger.stat().st_size > 10_000, "the generator's first events")
+            yield ledger
+        finally:
+            generator.terminate()
+            assert generator.wait(timeout=60) == 0
+
+    def verify(self, ledger: Path, *options: str) -> None:
+        """All that must have come out has come out, once, in order, and every window is right."""
+        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger),
+             "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--windows-closed", "all",
+             "--wait", "120", *options)  # fmt: skip
+
+    def restarts(self) -> int:
+        """How often Flink has restarted the job."""
+        metrics = self.stack.rest(f"/jobs/{self.job_id}/metrics?get=numRestarts")
+        return int(metrics[0]["value"])
+
+    def produce(self, topic: str, key: bytes | None, value: bytes | None, time_ms: int = 0) -> None:
+        """Writes one record and waits until it is acknowledged."""
+        producer = Producer({"bootstrap.servers": self.stack.bootstrap})
+        producer.produce(topic, value, key, timestamp=time_ms or now_ms())
+        assert producer.flush(30) == 0
+
+    def push_rule(self, rule: dict[str, Any]) -> list[dict[str, Any]]:
+        """Pushes a rule, and waits until every subtask has answered; returns the answers."""
+        sent_ms = now_ms()
+        self.produce(self.topics.rules, rule["id"].encode(), json.dumps(rule).encode())
+        return self.statuses(rule["id"], sent_ms)
+
+    def statuses(self, rule_id: str, since_ms: int) -> list[dict[str, Any]]:
+        """The answers of all subtasks to the last update of a rule."""
+        answers: list[dict[str, Any]] = []
+
+        def complete() -> bool:
+            found = [json.loads(message.value() or b"{}") for message in self.read(self.topics.rule_status)]
+            answers[:] = [each for each in found if each["rule_id"] == rule_id and each["time_ms"] >= since_ms]
+            return len(answers) >= self.stack.parallelism
+
+        wait_until(complete, f"the status of rule {rule_id}")
+        return answers
+
+    def read(self, topic: str) -> list[Message]:
+        """All records of a topic that are committed now."""
+        consumer = Consumer({"bootstrap.servers": self.stack.bootstrap, "group.id": "test", "isolation.level": "read_committed",
+                             "enable.auto.commit": False, "enable.partition.eof": True})  # fmt: skip
+        try:
+            partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+            ended: set[int | None] = set()
+            messages = []
+            while len(ended) < len(partitions):
+                message = consumer.poll(30)
+                assert message is not None, f"{topic}: no answer"
+                if message.error():
+                    ended.add(message.partition())
+                else:
+                    messages.append(message)
+            return messages
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def running_job(stack: Stack, name: str, folder: Path, *options: str) -> Iterator[Job]:
+    """Submits a job with topics of its own; cancels it at the end."""
+    topics = Topics(prefix=f"{name}.")
+    stack.create_topics(topics)
+    job_id = stack.submit(
+        "--topic-prefix", topics.prefix, "--group-id", name, "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS),
+        "--lateness-ms", str(LATENESS_MS), "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000", *options,
+    )  # fmt: skip
+    try:
+        stack.wait_running(job_id)
+        yield Job(stack, topics, job_id, folder)
+    finally:
+        stack.cancel(job_id)
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not after {seconds:.0f} s"
+        time.sleep(0.2)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _run(module: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"

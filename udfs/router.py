@@ -30,6 +30,9 @@ OFFSET_DIGITS: Final = 19
 TIMESTAMP_DIGITS: Final = 19
 ORIGIN_DIGITS: Final = PARTITION_DIGITS + OFFSET_DIGITS + TIMESTAMP_DIGITS
 
+_PUBLISH_EVERY: Final = 64
+"""Events between two updates of the metrics; dead letters and rule updates are published at once."""
+
 # What leaves the stage for every valid event. A tuple and not a Row: Row costs 8 us more per event in PyFlink 2.3.
 ROUTED_FIELDS: Final = ("session_id", "event_id", "event_time_ms", "ordered", "unordered", "sales", "payload")
 ROUTED_TYPE: Final = Types.TUPLE(
@@ -97,20 +100,25 @@ class EventRouter(BroadcastProcessFunction):
         self._max_bytes = settings.max_event_bytes
         self._share = DeadLetterShare(settings.dead_letter_share_limit)
         self._events = self._dead_letters = self._unrouted = self._refused = 0
-        group = runtime_context.get_metrics_group().add_group(metrics.GROUP)
-        # Gauges over plain integers: a Counter costs a call into the JVM for every event.
-        group.gauge(metrics.EVENTS, lambda: self._events)
-        group.gauge(metrics.DEAD_LETTERS, lambda: self._dead_letters)
-        group.gauge(metrics.DEAD_LETTER_PPM, lambda: int(self._share.share * 1_000_000))
-        group.gauge(metrics.UNROUTED, lambda: self._unrouted)
-        group.gauge(metrics.RULE_UPDATES_REFUSED, lambda: self._refused)
-        group.gauge(metrics.RULES_IN_FORCE, lambda: sum(rule.enabled for rule in self._rulebook))
+        self._publisher = metrics.Publisher(
+            runtime_context.get_metrics_group().add_group(metrics.GROUP),
+            {
+                metrics.EVENTS: lambda: self._events,
+                metrics.DEAD_LETTERS: lambda: self._dead_letters,
+                metrics.DEAD_LETTER_PPM: lambda: int(self._share.share * 1_000_000),
+                metrics.UNROUTED: lambda: self._unrouted,
+                metrics.RULE_UPDATES_REFUSED: lambda: self._refused,
+                metrics.RULES_IN_FORCE: lambda: sum(rule.enabled for rule in self._rulebook),
+            },
+        )
 
     def process_element(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterable[Any]:
         if not self._restored:
             return self._restore_and_process(value, ctx)
         payload = value[:-ORIGIN_DIGITS]
         self._events += 1
+        if not self._events % _PUBLISH_EVERY:
+            self._publisher.publish()
         try:
             event, event_type = decode(payload, int(value[-TIMESTAMP_DIGITS:]), self._max_clock_gap_ms, self._max_bytes)
         except InvalidEvent as invalid:
@@ -134,6 +142,7 @@ class EventRouter(BroadcastProcessFunction):
         if update.status not in (ACCEPTED, DELETED):
             self._refused += 1
             log.warning("rule %s version %d %s: %s", update.rule_id, update.version, update.status, update.reason)
+        self._publisher.publish()
         yield self._rule_status(update)
 
     def _restore_and_process(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
@@ -160,6 +169,7 @@ class EventRouter(BroadcastProcessFunction):
                 "%.1f %% of the last records are dead letters: is a producer broken? Last one, partition %d offset %d: %s",
                 100 * self._share.share, partition, offset, invalid,
             )  # fmt: skip
+        self._publisher.publish()
         row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
         return self._dead_letter_tag, row
 

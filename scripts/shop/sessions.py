@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from enum import IntEnum
 
-from scripts.shop.catalogue import CURRENCIES, Catalogue, line_item
 from shop.v1.events_pb2 import (
     CheckoutStarted,
     Event,
@@ -17,6 +16,8 @@ from shop.v1.events_pb2 import (
     Source,
     UserSignedIn,
 )
+
+from scripts.shop.catalogue import CURRENCIES, Catalogue, line_item
 
 
 class Kind(IntEnum):

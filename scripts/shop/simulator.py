@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from shop.v1.events_pb2 import Event
+
 from scripts.shop.catalogue import build_catalogue
 from scripts.shop.faults import FAULTS, Fault, broken_value
 from scripts.shop.sessions import UNKNOWN_PAYLOAD, Kind, Session, Stage
-from shop.v1.events_pb2 import Event
 
 _WARM_UP_STEPS = 16
 

@@ -111,7 +111,8 @@ class Stack:
         properties.write_text(template.substitute(port=self.kafka_port, controller_port=free_port(), data=data))
         # Kafka's own jars bring no binding of SLF4J: Flink's Log4j does its logging.
         classpath = ":".join([*map(str, sorted((FLINK_HOME / "lib").glob("log4j-*.jar"))), f"{KAFKA_LIB}/*"])
-        java = [str(JAVA_HOME / "bin" / "java"), "-Xmx512m", f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}", "-cp", classpath]
+        logging = f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}"
+        java = [str(JAVA_HOME / "bin" / "java"), "-Xmx512m", logging, "-cp", classpath]
         if not (data / "meta.properties").is_file():
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]

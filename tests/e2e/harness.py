@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from shop.v1.events_pb2 import Event, OrderPlaced
 
 from jobs.settings import Topics
 from scripts.stack import Stack
@@ -32,17 +34,15 @@ class Job:
 
     def generate(self, *options: str) -> Path:
         """Runs the generator to its end; returns the ledger."""
-        ledger = self.folder / f"ledger-{len(list(self.folder.iterdir()))}"
-        _run("scripts.shop.generate", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger), *options)
+        ledger, arguments = self._generator(*options)
+        _run(*arguments)
         return ledger
 
     @contextmanager
     def generating(self, *options: str) -> Iterator[Path]:
         """The generator runs while the block does."""
-        ledger = self.folder / f"ledger-{len(list(self.folder.iterdir()))}"
-        command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", self.stack.bootstrap,
-                   "--topic-prefix", self.topics.prefix, "--ledger", str(ledger), *options]  # fmt: skip
-        generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        ledger, arguments = self._generator(*options)
+        generator = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
             wait_until(lambda: ledger.exists() and ledger.stat().st_size > 10_000, "the generator's first events")
             yield ledger
@@ -50,11 +50,21 @@ class Job:
             generator.terminate()
             assert generator.wait(timeout=60) == 0
 
-    def verify(self, ledger: Path, *options: str) -> None:
-        """All that must have come out has come out, once, in order, and every window is right."""
-        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger),
+    def _generator(self, *options: str) -> tuple[Path, tuple[str, ...]]:
+        """A new ledger, and the generator's module and arguments."""
+        ledger = self.folder / f"ledger-{len(list(self.folder.iterdir()))}"
+        where = ("--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger))
+        return ledger, ("scripts.shop.generate", *where, *options)
+
+    def verify(self, ledger: Path | None) -> None:
+        """All that must have come out has come out, once, in order, and every window is right.
+
+        Without a ledger, the input topic says what came in.
+        """
+        truth = ["--from-topic"] if ledger is None else ["--ledger", str(ledger)]
+        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth,
              "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--windows-closed", "all",
-             "--wait", "120", *options)  # fmt: skip
+             "--wait", "120")  # fmt: skip
 
     def restarts(self) -> int:
         """How often Flink has restarted the job."""
@@ -84,6 +94,10 @@ class Job:
 
         wait_until(complete, f"the status of rule {rule_id}")
         return answers
+
+    def routed_ids(self, destination: str) -> list[str]:
+        """The event ids that came out at a destination, in the order of its partitions."""
+        return [dict(message.headers())["event-id"].decode() for message in self.read(self.topics.routed()[destination])]
 
     def read(self, topic: str) -> list[Message]:
         """All records of a topic that are committed now."""
@@ -120,6 +134,16 @@ def running_job(stack: Stack, name: str, folder: Path, *options: str) -> Iterato
         yield Job(stack, topics, job_id, folder)
     finally:
         stack.cancel(job_id)
+
+
+def order(amount_minor: int, session_id: str = "s-1", event_id: str = "") -> Event:
+    """A valid order of now, for one toy."""
+    event = Event(event_id=event_id or f"e-{random.random()}", session_id=session_id, event_time_ms=now_ms())
+    event.order_placed.CopyFrom(OrderPlaced(order_id="o-1"))
+    event.order_placed.total.amount_minor, event.order_placed.total.currency = amount_minor, "USD"
+    line = event.order_placed.lines.add(product_id="p-1", category="toys", quantity=1)
+    line.unit_price.CopyFrom(event.order_placed.total)
+    return event
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:

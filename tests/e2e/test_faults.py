@@ -1,0 +1,64 @@
+"""What must not stop the job or lose an event: broken input, and a TaskManager that dies."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from scripts.stack import Stack
+from scripts.stack.processes import alive
+from tests.e2e.harness import Job, order, running_job, wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+def test_mutated_events_never_stop_the_job(stack: Stack, tmp_path: Path) -> None:
+    """100,000 mutated values: each ends as a dead letter or as a valid event, and the job never restarts."""
+    with running_job(stack, "mutated", tmp_path) as job:
+        randomness = random.Random(7)
+        producer = Producer({"bootstrap.servers": stack.bootstrap, "linger.ms": 20})
+        for index in range(100_000):
+            event = order(randomness.randrange(10**6), f"s-{index % 500}", f"m-{index}")
+            value = bytearray(event.SerializeToString())
+            for _ in range(randomness.randrange(1, 4)):
+                match randomness.randrange(3):
+                    case 0:
+                        value[randomness.randrange(len(value))] = randomness.randrange(256)
+                    case 1:
+                        del value[randomness.randrange(1, len(value)) :]
+                    case _:
+                        at = randomness.randrange(len(value))
+                        value[at:at] = randomness.randbytes(randomness.randrange(1, 9))
+            producer.produce(job.topics.events, bytes(value), event.session_id, timestamp=event.event_time_ms)
+            producer.poll(0)
+            if index % 10_000 == 0:
+                producer.flush(60)
+        assert producer.flush(60) == 0
+        job.verify(None)
+        assert job.restarts() == 0
+        assert len(job.read(job.topics.dead_letters)) > 10_000
+
+
+def test_nothing_is_lost_when_a_task_manager_is_killed(stack: Stack, tmp_path: Path) -> None:
+    """Also: thread mode's interpreter loads again in a TaskManager that stays (FLINK-37727)."""
+    with running_job(stack, "killed", tmp_path) as job:
+        with job.generating("--rate", "1500", "--seed", "5") as ledger:
+            _kill_a_task_manager(job)
+        job.verify(ledger)
+
+
+def _kill_a_task_manager(job: Job) -> None:
+    stack = job.stack
+    victim = next(each for each in stack.processes if each.name.startswith("taskmanager"))
+    routed = len(job.routed_ids("session-activity"))
+    os.killpg(victim.pid, signal.SIGKILL)
+    wait_until(lambda: not alive(victim), "the TaskManager's end")
+    stack.processes.remove(victim)
+    stack.start_task_manager("taskmanager-new")
+    wait_until(lambda: job.restarts() > 0, "the restart")
+    wait_until(lambda: len(job.routed_ids("session-activity")) > routed + 3000, "output after the restart", 180)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 
 from scripts.stack.errors import StackError
@@ -34,6 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         refuse_second()
+        shutil.rmtree(WORKDIR, ignore_errors=True)  # a job without state would read yesterday's events again
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui, attached=False)
         stack.up()
         stack.create_topics()

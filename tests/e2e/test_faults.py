@@ -26,13 +26,13 @@ def test_mutated_events_never_stop_the_job(stack: Stack, tmp_path: Path) -> None
             event = order(randomness.randrange(10**6), f"s-{index % 500}", f"m-{index}")
             value = bytearray(event.SerializeToString())
             for _ in range(randomness.randrange(1, 4)):
+                at = randomness.randrange(len(value) + 1)
                 match randomness.randrange(3):
                     case 0:
-                        value[randomness.randrange(len(value))] = randomness.randrange(256)
+                        value[at : at + 1] = randomness.randbytes(1)
                     case 1:
-                        del value[randomness.randrange(1, len(value)) :]
+                        del value[at:]
                     case _:
-                        at = randomness.randrange(len(value))
                         value[at:at] = randomness.randbytes(randomness.randrange(1, 9))
             producer.produce(job.topics.events, bytes(value), event.session_id, timestamp=event.event_time_ms)
             producer.poll(0)

@@ -1,0 +1,84 @@
+"""End-to-end latency at a fixed rate: from the moment an event was due to be sent until a consumer holds it.
+
+Open loop: the generator stamps each event with the time at which its schedule wants it sent, and does not wait for
+anything, so that a stall shows in all events behind it (no coordinated omission).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+
+from scripts.stack import Stack
+from scripts.stack.paths import ROOT
+
+RULES = Path(__file__).with_name("rules")
+ORDERED, UNORDERED = "session-activity", "fraud-detection"
+_WARM_UP_S = 15
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Percentiles in milliseconds."""
+
+    guarantee: str
+    order: str
+    events: int
+    p50: float
+    p95: float
+    p99: float
+
+
+def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:
+    """Runs the job and the generator; rules/latency.yaml sends every event both in session order and at once."""
+    how = ("--group-id", group_id, "--guarantee", guarantee, "--rules", str(RULES), "--start", "latest-offset")
+    job_id = stack.submit(*how, *options)
+    try:
+        stack.wait_running(job_id)
+        command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(rate), "--no-ledger",
+                   "--for", str(seconds + _WARM_UP_S), "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
+        generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        found = _consume(stack.bootstrap, guarantee, seconds)
+        generator.wait()
+    finally:
+        stack.cancel(job_id)
+    return [
+        Latency(guarantee, order, len(found[topic]), *(_percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
+        for topic, order in ((UNORDERED, "none"), (ORDERED, "session"))
+    ]
+
+
+def _consume(bootstrap: str, guarantee: str, seconds: int) -> dict[str, list[float]]:
+    isolation = "read_committed" if guarantee == "exactly-once" else "read_uncommitted"
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
+                         "enable.auto.commit": False, "fetch.wait.max.ms": 5, "fetch.min.bytes": 1})  # fmt: skip
+    found: dict[str, list[float]] = {ORDERED: [], UNORDERED: []}
+    try:
+        assignment = []
+        for topic in found:
+            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
+                high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
+                assignment.append(TopicPartition(topic, partition, high))
+        consumer.assign(assignment)
+        start = time.monotonic() + _WARM_UP_S
+        while time.monotonic() < start + seconds:
+            messages = consumer.consume(500, timeout=0.01)
+            now_ms = time.time() * 1000
+            if time.monotonic() < start:
+                continue
+            for message in messages:
+                if message.error() is None:
+                    found[message.topic()].append(now_ms - message.timestamp()[1])
+    finally:
+        consumer.close()
+    return found
+
+
+def _percentile(values: list[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")

@@ -1,0 +1,92 @@
+"""`scripts/bench`: throughput and latency of the whole job on this machine, on a Kafka and a Flink of its own.
+
+Prints one table in Markdown for each. The machine is part of the result: look at ratios before you look at figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from scripts.benchmark import latency, throughput
+from scripts.stack import Stack, StackError
+from scripts.stack.paths import ROOT, STATE
+
+_LATENCY_OPTIONS = ("--lateness-ms", "500")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
+    parser.add_argument("--runs", type=int, default=1, help="runs of each throughput set-up; medians are shown (default: 1)")
+    parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
+    parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
+    parser.add_argument("--set-ups", default="1:thread,2:thread,1:process,2:process", help="parallelism:mode,...")
+    parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
+    parser.add_argument("--only", choices=("throughput", "latency"), help="one of the two")
+    parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
+    options = parser.parse_args()
+    workdir = STATE / "bench"
+    shutil.rmtree(workdir, ignore_errors=True)
+    print(_machine(), flush=True)
+    try:
+        with Stack(workdir, parallelism=2) as stack:
+            stack.create_topics()
+            if options.only != "latency":
+                _throughput(stack, options)
+            if options.only != "throughput":
+                _latency(stack, options)
+    except StackError as error:
+        sys.exit(f"millrace: {error}")
+
+
+def _throughput(stack: Stack, options: argparse.Namespace) -> None:
+    _prefill(stack.bootstrap, options.events, options.compact)
+    size = "64-byte" if options.compact else "realistic"
+    print(f"\nThroughput, exactly-once, {options.events:,} {size} events, start-up left out, median of {options.runs}\n")
+    print("| parallelism | Python mode | events/s | CPU us/event | events per core-second |\n|---|---|---|---|---|", flush=True)
+    for number, set_up in enumerate(options.set_ups.split(",")):
+        parallelism, mode = set_up.split(":")
+        runs = [
+            throughput.measure(stack, options.events, int(parallelism), mode, f"bench-{number}-{run}", *options.job_options.split())
+            for run in range(options.runs)
+        ]
+        rate = statistics.median(run.events_per_s for run in runs)
+        cpu = statistics.median(run.cpu_us_per_event for run in runs)
+        print(f"| {parallelism} | {mode} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+
+
+def _latency(stack: Stack, options: argparse.Namespace) -> None:
+    print(f"\nLatency in ms at {options.rate:,} events/s, lateness bound 500 ms, parallelism 1, thread mode\n")
+    print("| guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|", flush=True)
+    for guarantee in ("at-least-once", "exactly-once"):
+        for result in latency.measure(
+            stack, options.rate, options.seconds, guarantee, f"latency-{guarantee}", "--parallelism", "1",
+            *_LATENCY_OPTIONS, *options.job_options.split(),
+        ):  # fmt: skip
+            percentiles = f"{result.p50:.0f} | {result.p95:.0f} | {result.p99:.0f}"
+            print(f"| {result.guarantee} | {result.order} | {result.events} | {percentiles} |", flush=True)
+
+
+def _prefill(bootstrap: str, events: int, compact: bool) -> None:
+    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", bootstrap, "--rate", "max",
+               "--events", str(events), "--no-ledger", "--seed", "1", "--start-time", "2026-11-01", *(["--compact"] if compact else [])]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def _machine() -> str:
+    cpu_info = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":", 1)[1].strip() for line in cpu_info if line.startswith("model name")]
+    memory = psutil.virtual_memory().total // 2**30
+    return f"{psutil.cpu_count()} cores ({names[0] if names else platform.machine()}), {memory} GiB, {platform.system()} {platform.release()}"
+
+
+if __name__ == "__main__":
+    main()

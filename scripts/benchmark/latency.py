@@ -41,7 +41,8 @@ def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str
     try:
         stack.wait_running(job_id)
         command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(rate), "--no-ledger",
-                   "--for", str(seconds + _WARM_UP_S), "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
+                   "--for", str(seconds + _WARM_UP_S),
+                   "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
         generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         found = _consume(stack.bootstrap, guarantee, seconds)
         generator.wait()

@@ -77,7 +77,8 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
 
 def _prefill(bootstrap: str, events: int, compact: bool) -> None:
     command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", bootstrap, "--rate", "max",
-               "--events", str(events), "--no-ledger", "--seed", "1", "--start-time", "2026-11-01", *(["--compact"] if compact else [])]  # fmt: skip
+               "--events", str(events), "--no-ledger", "--seed", "1",
+               "--start-time", "2026-11-01", *(["--compact"] if compact else [])]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -85,7 +86,8 @@ def _machine() -> str:
     cpu_info = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in cpu_info if line.startswith("model name")]
     memory = psutil.virtual_memory().total // 2**30
-    return f"{psutil.cpu_count()} cores ({names[0] if names else platform.machine()}), {memory} GiB, {platform.system()} {platform.release()}"
+    processor = names[0] if names else platform.machine()
+    return f"{psutil.cpu_count()} cores ({processor}), {memory} GiB, {platform.system()} {platform.release()}"
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     dead_letters = routed.get_side_output(dead_letter_tag())
     rule_status = routed.get_side_output(rule_status_tag())
 
-    # Event time is the event's own; the watermark is the one that the source made per Kafka partition.
+    # Event time is the record's timestamp, as for the watermark that the source made per Kafka partition: no client with a
+    # wrong clock moves time for all.
     columns = ", ".join(f"f{index} AS {name}" for index, name in enumerate(ROUTED_FIELDS))
     schema = (
         Schema.new_builder()
@@ -147,7 +148,7 @@ def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> Data
           COALESCE(DECODE(`value`, 'ISO-8859-1'), ''),
           LPAD(CAST(`partition` AS STRING), {PARTITION_DIGITS}, '0'),
           LPAD(CAST(`offset` AS STRING), {OFFSET_DIGITS}, '0'),
-          LPAD(CAST({epoch_ms("record_time")} AS STRING), {TIMESTAMP_DIGITS}, '0')), 'ISO-8859-1')
+          LPAD(CAST(GREATEST({epoch_ms("record_time")}, 0) AS STRING), {TIMESTAMP_DIGITS}, '0')), 'ISO-8859-1')
         FROM events WHERE `topic` <> '{heartbeat_topic}'""")
     # PyFlink's to_data_stream has no way to ask for a plain type; Java's has.
     as_bytes = get_gateway().jvm.org.apache.flink.table.api.DataTypes.BYTES()

@@ -34,7 +34,7 @@ _PUBLISH_EVERY: Final = 64
 """Events between two updates of the metrics; dead letters and rule updates are published at once."""
 
 # What leaves the stage for every valid event. A tuple and not a Row: Row costs 8 us more per event in PyFlink 2.3.
-ROUTED_FIELDS: Final = ("session_id", "event_id", "event_time_ms", "ordered", "unordered", "sales", "payload")
+ROUTED_FIELDS: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "sales", "payload")
 ROUTED_TYPE: Final = Types.TUPLE(
     [Types.STRING(), Types.STRING(), Types.LONG(), Types.STRING(), Types.STRING(), Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())]
 )
@@ -120,7 +120,8 @@ class EventRouter(BroadcastProcessFunction):
         if not self._events % _PUBLISH_EVERY:
             self._publisher.publish()
         try:
-            event, event_type = decode(payload, int(value[-TIMESTAMP_DIGITS:]), self._max_clock_gap_ms, self._max_bytes)
+            record_time_ms = int(value[-TIMESTAMP_DIGITS:])
+            event, event_type = decode(payload, record_time_ms, self._max_clock_gap_ms, self._max_bytes)
         except InvalidEvent as invalid:
             self._share.count(True)
             return (self._dead_letter(value, invalid),)
@@ -129,7 +130,7 @@ class EventRouter(BroadcastProcessFunction):
         if not (route.ordered or route.unordered):
             self._unrouted += 1
         sales = sales_by_category(event.order_placed) if event_type == "order_placed" else ""
-        return ((event.session_id, event.event_id, event.event_time_ms, route.ordered, route.unordered, sales, payload),)
+        return ((event.session_id, event.event_id, record_time_ms, route.ordered, route.unordered, sales, payload),)
 
     def process_broadcast_element(self, value: Row, ctx: BroadcastProcessFunction.Context) -> Iterator[Any]:
         state = ctx.get_broadcast_state(self._rules_state)

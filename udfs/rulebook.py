@@ -84,7 +84,7 @@ class Rulebook:
             if rule.id != rule_id:
                 raise InvalidRule(f"id is {rule.id!r}, the record's key {rule_id!r}: they must be equal")
         except InvalidRule as error:
-            return Update(rule_id, current, REJECTED, str(error))
+            return Update(rule_id, current, REJECTED, _printable(str(error)))
         if rule == self._rules.get(rule_id):
             return Update(rule_id, current, ACCEPTED, "already in force", text)
         if rule.version <= current:
@@ -100,3 +100,8 @@ class Rulebook:
     def _remove(self, rule_id: str, version: int) -> None:
         self._rules.pop(rule_id, None)
         self._versions[rule_id] = version
+
+
+def _printable(text: str) -> str:
+    """Escapes what can't be encoded or shown: a JSON text may hold lone surrogates and control characters."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

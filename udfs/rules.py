@@ -22,6 +22,7 @@ from udfs.validation import UNKNOWN
 ANY: Final = "*"
 EVENT_TYPES: Final = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["payload"].fields)
 ORDERS: Final = ("session", "none")
+MAX_VERSION: Final = 2**31 - 1
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _PLAIN_PATH: Final = re.compile(r"\$(\.[a-z_][a-z0-9_]*)+")
 _MISSING: Final = object()
@@ -93,8 +94,8 @@ def rule_from(raw: Any, allowed_topics: Iterable[str]) -> Rule:
     if not isinstance(rule_id, str) or not _ID.fullmatch(rule_id):
         raise InvalidRule(f"id is {rule_id!r}, must match {_ID.pattern}")
     version = rule.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise InvalidRule(f"version is {version!r}, must be an integer >= 1")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MAX_VERSION:
+        raise InvalidRule(f"version is {version!r}, must be an integer from 1 to {MAX_VERSION}")
     enabled = rule.get("enabled", True)
     if not isinstance(enabled, bool):
         raise InvalidRule(f"enabled is {enabled!r}, must be true or false")

@@ -18,6 +18,10 @@ MAX_ID_LENGTH: Final = 128
 MAX_AMOUNT_MINOR: Final = 10**12
 """Largest amount of money, in minor units: sums over a window stay far below 2^63 whatever a producer sends."""
 
+FIRST_PAYLOAD_NUMBER: Final = 16
+"""Fields of Event from this number on are payloads."""
+_LENGTH_DELIMITED: Final = 2
+
 UNKNOWN: Final = "unknown"
 """The event type of a payload that is newer than this code."""
 
@@ -79,13 +83,19 @@ def decode(value: bytes, record_time_ms: int, max_clock_gap_ms: int, max_bytes: 
 
     event_type = event.WhichOneof("payload")
     if event_type is None:
-        if len(UnknownFieldSet(event)) == 0:
+        if not _has_unknown_payload(event):
             raise InvalidEvent(MISSING_FIELD, "payload is not set")
         return event, UNKNOWN
     check = _CHECKS.get(event_type)
     if check is not None:
         check(getattr(event, event_type), event_type)
     return event, event_type
+
+
+def _has_unknown_payload(event: Event) -> bool:
+    return any(
+        field.field_number >= FIRST_PAYLOAD_NUMBER and field.wire_type == _LENGTH_DELIMITED for field in UnknownFieldSet(event)
+    )
 
 
 def _identifier(field: str, value: str) -> None:

@@ -114,7 +114,7 @@ class _Comparison:
                 continue
             self.late[event.event_id] = event
             self._late_plausible(output, event)
-            if output.key != event.key:
+            if output.key != event.session_id.encode():
                 self.findings.add(Problem.WRONG_KEY, LATE, "{} {}: key {!r}", output.place, event, output.key)
             late_by = output.header("late-by-ms")
             if late_by is None or not (late_by.isascii() and late_by.isdigit()):

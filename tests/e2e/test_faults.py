@@ -18,14 +18,14 @@ pytestmark = pytest.mark.e2e
 
 
 def test_mutated_events_never_stop_the_job(stack: Stack, tmp_path: Path) -> None:
-    """100,000 mutated values: each ends as a dead letter or as a valid event, and the job never restarts."""
+    """100,000 mutated values: each ends as a dead letter or as a valid event, and the job never restarts (a third is not changed)."""
     with running_job(stack, "mutated", tmp_path) as job:
         randomness = random.Random(7)
         producer = Producer({"bootstrap.servers": stack.bootstrap, "linger.ms": 20})
         for index in range(100_000):
             event = order(randomness.randrange(10**6), f"s-{index % 500}", f"m-{index}")
             value = bytearray(event.SerializeToString())
-            for _ in range(randomness.randrange(1, 4)):
+            for _ in range(randomness.randrange(3)):
                 at = randomness.randrange(len(value) + 1)
                 match randomness.randrange(3):
                     case 0:

@@ -1,0 +1,53 @@
+"""What the topic fraud-detection says, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from scripts.demo_app.record import Record, Unreadable
+from scripts.demo_app.text import money, safe
+from shop.v1.events_pb2 import Event, Money
+
+_HIGH_VALUE_MINOR: Final = 100_000  # rules/high-value-orders.yaml: over $1000
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One suspicious event. `time_ms` is when it happened; the texts are as they came, so not yet safe to show."""
+
+    time_ms: int
+    what: str
+    session: str
+
+
+def decode_alert(record: Record) -> Alert:
+    """The alert in a routed event; raises Unreadable.
+
+    Rules may send anything to fraud-detection: an event that no rule of ours would is shown by its type.
+    """
+    try:
+        event = Event.FromString(record.value)
+    except DecodeError as error:
+        raise Unreadable(record, f"no shop.v1.Event: {error}") from error
+    if not event.session_id:
+        raise Unreadable(record, "an event without session_id")
+    return Alert(event.event_time_ms, _what(event), event.session_id)
+
+
+def _what(event: Event) -> str:
+    payload = event.WhichOneof("payload")
+    if payload == "order_placed":
+        total = event.order_placed.total
+        high = total.currency == "USD" and total.amount_minor > _HIGH_VALUE_MINOR
+        return f"{'order over $1000' if high else 'order'}: {_money(total)}"
+    if payload == "payment_failed":
+        failed = event.payment_failed
+        return f"payment failed: {safe(failed.reason, 32) or 'no reason given'}, {_money(failed.amount)}"
+    return (payload or "unknown event").replace("_", " ")
+
+
+def _money(amount: Money) -> str:
+    return money(amount.amount_minor, amount.currency)

@@ -1,0 +1,148 @@
+"""Reads the job's outputs from where they end when the view begins, and asks how far the input is read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Final
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from scripts.demo_app.record import Record
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, OUTPUTS, RULE_STATUS, Offsets
+
+_GROUP: Final = "millrace"  # the job's --group-id
+_BATCH: Final = 2_000
+_POLL_S: Final = 0.2
+_ASK_EVERY_S: Final = 1.0
+_TIMEOUT_S: Final = 3.0
+_Place = tuple[str, int]
+
+
+class KafkaFeed:
+    """One thread's work. A broker that goes away is waited for: the client resumes where it was when it comes back."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        prefix: str,
+        on_records: Callable[[list[Record]], None],
+        on_offsets: Callable[[Offsets | None], None],
+    ) -> None:
+        """
+        Args:
+            on_records: gets what came, in batches.
+            on_offsets: gets where the input stands about once a second, None when Kafka does not answer.
+        """
+        self._prefix, self._on_records, self._on_offsets = prefix, on_records, on_offsets
+        # librdkafka writes to stderr by itself, right through the picture.
+        client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 1_000}
+        self._admin = AdminClient(client)
+        self._consumer = Consumer(
+            client
+            | {
+                "group.id": "millrace-demo",  # the client insists on one; nothing is committed
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",  # a topic that was made anew while we watched
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 32_768,
+            }
+        )
+        self._begun = False
+        self._found: set[str] = set()  # topics (with prefix) that exist
+        self._input_begin: dict[_Place, int] = {}
+
+    def run(self, ended: threading.Event) -> None:
+        """Until `ended`. Raises KafkaException only for what no waiting cures."""
+        due_s = time.monotonic()
+        try:
+            while not ended.is_set():
+                if time.monotonic() >= due_s:
+                    self._on_offsets(self._ask())
+                    due_s = time.monotonic() + _ASK_EVERY_S
+                if self._begun:
+                    self._read()
+                else:
+                    ended.wait(_POLL_S)
+        finally:
+            self._consumer.close()
+
+    def _read(self) -> None:
+        records = []
+        for message in self._consumer.consume(_BATCH, _POLL_S):
+            error = message.error()
+            if error is None:
+                records.append(self._record(message))
+            elif error.fatal():
+                raise KafkaException(error)
+        if records:
+            self._on_records(records)
+
+    def _record(self, message: Message) -> Record:
+        topic = (message.topic() or "").removeprefix(self._prefix)
+        headers = dict(message.headers() or ()) if topic == DEAD_LETTERS else {}
+        return Record(topic, message.value() or b"", headers, message.partition() or 0, message.offset() or 0)
+
+    def _ask(self) -> Offsets | None:
+        try:
+            wanted = {self._prefix + topic for topic in (EVENTS, *OUTPUTS)}
+            if wanted - self._found:
+                self._discover(wanted - self._found)
+            return self._input(tuple(sorted(wanted - self._found)))
+        except (KafkaException, FutureTimeout):
+            return None
+
+    def _discover(self, wanted: set[str]) -> None:
+        """Begins to read the topics that exist; one that is made later is read from its beginning."""
+        present = self._consumer.list_topics(timeout=_TIMEOUT_S).topics
+        topics = {topic for topic in wanted if topic in present and present[topic].error is None}
+        places = [(topic, partition) for topic in topics for partition in present[topic].partitions]
+        starts = dict.fromkeys(places, OFFSET_BEGINNING)
+        if not self._begun:
+            # Explicit offsets: OFFSET_END would mean the end at whatever time the first fetch succeeds.
+            new = [place for place in places if place[0] != self._prefix + RULE_STATUS]
+            starts |= self._list(new, OffsetSpec.latest())
+        events = self._prefix + EVENTS
+        self._input_begin |= {place: max(0, start) for place, start in starts.items() if place[0] == events}
+        outputs = [TopicPartition(*place, start) for place, start in starts.items() if place[0] != events]
+        if outputs:
+            self._consumer.incremental_assign(outputs)
+        self._found |= topics
+        self._begun = True
+
+    def _input(self, missing: tuple[str, ...]) -> Offsets:
+        if not self._input_begin:
+            return Offsets(0, 0, missing)
+        ends = self._list(self._input_begin, OffsetSpec.latest())
+        arrived = sum(end - self._input_begin[place] for place, end in ends.items())
+        read = self._committed()
+        unread = [place for place in ends if place not in read]
+        if unread:  # Flink commits a partition's offset when it has read something there
+            read |= self._list(unread, OffsetSpec.earliest())
+        return Offsets(arrived, sum(max(0, end - read[place]) for place, end in ends.items()), missing)
+
+    def _committed(self) -> dict[_Place, int]:
+        request = ConsumerGroupTopicPartitions(_GROUP, [TopicPartition(*place) for place in self._input_begin])
+        (future,) = self._admin.list_consumer_group_offsets([request], request_timeout=_TIMEOUT_S).values()
+        partitions = future.result(2 * _TIMEOUT_S).topic_partitions or []
+        return {(each.topic, each.partition): each.offset for each in partitions if each.offset >= 0}
+
+    def _list(self, places: Iterable[_Place], spec: OffsetSpec) -> dict[_Place, int]:
+        """Offsets of several partitions; no request at all for none, which the client would refuse."""
+        request = {TopicPartition(*place): spec for place in places}
+        if not request:
+            return {}
+        futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S)
+        return {(place.topic, place.partition): future.result(2 * _TIMEOUT_S).offset for place, future in futures.items()}

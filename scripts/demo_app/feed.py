@@ -26,7 +26,7 @@ _GROUP: Final = "millrace"  # the job's --group-id
 _BATCH: Final = 2_000
 _POLL_S: Final = 0.2
 _ASK_EVERY_S: Final = 1.0
-_TIMEOUT_S: Final = 3.0
+_TIMEOUT_S: Final = 2.0
 _Place = tuple[str, int]
 
 
@@ -92,7 +92,8 @@ class KafkaFeed:
 
     def _record(self, message: Message) -> Record:
         topic = (message.topic() or "").removeprefix(self._prefix)
-        headers = dict(message.headers() or ()) if topic == DEAD_LETTERS else {}
+        pairs = message.headers() if topic == DEAD_LETTERS else None
+        headers = {name: value for name, value in pairs or () if isinstance(value, bytes)}
         return Record(topic, message.value() or b"", headers, message.partition() or 0, message.offset() or 0)
 
     def _ask(self) -> Offsets | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import tzinfo
 from itertools import zip_longest
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -32,9 +33,9 @@ def picture(state: ViewState, rest_url: str, now_s: float, now_ms: int, zone: tz
         now_ms: wall clock, for the age of the checkpoint.
         zone: of the times shown; the local one by default.
     """
-    beside = _grid()
+    beside = _grid(3, 2)
     beside.add_row(_topics(state, now_s), Padding(_dead_letters(state), (0, 0, 0, 4)))
-    below = _grid()
+    below = _grid(1, 1)
     below.add_row(_sales(state, zone), Padding(_rules(state), (0, 0, 0, 4)))
     return Group(*_head(state, rest_url, now_ms), Text(), beside, Text(), _alerts(state, zone), Text(), below)
 
@@ -70,7 +71,7 @@ def _dead_letters(state: ViewState) -> Table:
 
 
 def _alerts(state: ViewState, zone: tzinfo | None) -> Table:
-    table = _table(("last alerts", "left"), ("", "left"), ("session", "left"))
+    table = _table(("last alerts", "left"), ("", "left"), ("session", "left"), widest=1)
     # Always five lines: a picture that grows pushes what is below it.
     for alert, _ in zip_longest(reversed(state.alerts), range(_TOP)):
         if alert is None:
@@ -111,18 +112,17 @@ def _line(*parts: tuple[str, str]) -> Text:
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
-def _grid() -> Table:
-    """Two columns of equal width, so that numbers that grow move nothing."""
+def _grid(left: int, right: int) -> Table:
+    """Two columns whose widths are as left to right whatever they hold, so that numbers that grow move nothing."""
     grid = Table.grid(expand=True)
-    grid.add_column(ratio=1)
-    grid.add_column(ratio=1)
+    grid.add_column(ratio=left)
+    grid.add_column(ratio=right)
     return grid
 
 
-def _table(*columns: tuple[str, str]) -> Table:
+def _table(*columns: tuple[str, Literal["left", "right"]], widest: int = 0) -> Table:
+    """`widest` is the column that takes the room that is left."""
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
     for index, (title, side) in enumerate(columns):
-        table.add_column(
-            Text(title), justify="right" if side == "right" else "left", no_wrap=True, overflow="ellipsis", ratio=1 if index == 0 else None
-        )
+        table.add_column(Text(title), justify=side, no_wrap=True, overflow="ellipsis", ratio=1 if index == widest else None)
     return table

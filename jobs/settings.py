@@ -93,14 +93,15 @@ class Settings:
 
     guarantee: Guarantee = field(default=Guarantee.EXACTLY_ONCE, metadata={"help": "delivery guarantee of all outputs"})
     checkpoint_interval_ms: int = field(
-        default=1_000, metadata={"help": "time between checkpoints; with exactly-once, outputs become visible at this pace"}
+        default=2_000, metadata={"help": "time between checkpoints; with exactly-once, outputs become visible at this pace"}
     )
     transaction_timeout_ms: int = field(
         default=840_000,
         metadata={"help": "longest outage that loses no output; at most the broker's transaction.max.timeout.ms (default 900000)"},
     )
     state_backend: StateBackend = field(
-        default=StateBackend.HASHMAP, metadata={"help": "hashmap: fastest, state must fit the heap; rocksdb: state on disk"}
+        default=StateBackend.ROCKSDB,
+        metadata={"help": "rocksdb: state on disk, checkpoints hold what changed; hashmap: on the heap, each checkpoint holds all of it"},
     )
 
     lateness_ms: int = field(default=2_000, metadata={"help": "how much disorder is waited for; what comes later is late"})

@@ -18,6 +18,9 @@ MAX_ID_LENGTH: Final = 128
 MAX_AMOUNT_MINOR: Final = 10**12
 """Largest amount of money, in minor units: sums over a window stay far below 2^63 whatever a producer sends."""
 
+_USUAL_CURRENCIES: Final = frozenset({"USD", "EUR", "GBP", "JPY", "CNY", "INR", "CAD", "AUD", "CHF"})
+"""Only a short cut: any three letters are allowed."""
+
 FIRST_PAYLOAD_NUMBER: Final = 16
 """Fields of Event from this number on are payloads."""
 _LENGTH_DELIMITED: Final = 2
@@ -68,10 +71,13 @@ def decode(value: bytes, record_time_ms: int, max_clock_gap_ms: int, max_bytes: 
     except DecodeError as error:
         raise InvalidEvent(MALFORMED, f"not a shop.v1.Event: {error}") from None
 
-    _identifier("event_id", event.event_id)
-    _identifier("session_id", event.session_id)
-    user_id = event.user_id
-    if user_id:
+    # Written out for speed (this runs for every event): only what fails goes on to the functions that say why.
+    event_id, session_id, user_id = event.event_id, event.session_id, event.user_id
+    if not (0 < len(event_id) <= MAX_ID_LENGTH and event_id.isprintable()):
+        _identifier("event_id", event_id)
+    if not (0 < len(session_id) <= MAX_ID_LENGTH and session_id.isprintable()):
+        _identifier("session_id", session_id)
+    if user_id and not (len(user_id) <= MAX_ID_LENGTH and user_id.isprintable()):
         _identifier("user_id", user_id)
 
     event_time_ms = event.event_time_ms
@@ -133,10 +139,13 @@ def _money(owner: Any, name: str, path: str) -> str:
         raise InvalidEvent(MISSING_FIELD, f"{path}.{name} is missing")
     money = getattr(owner, name)
     amount_minor = money.amount_minor
-    if amount_minor < 0:
-        raise InvalidEvent(NEGATIVE_MONEY, f"{path}.{name}.amount_minor is {amount_minor}")
-    _at_most(f"{path}.{name}.amount_minor", amount_minor)
+    if not 0 <= amount_minor <= MAX_AMOUNT_MINOR:
+        if amount_minor < 0:
+            raise InvalidEvent(NEGATIVE_MONEY, f"{path}.{name}.amount_minor is {amount_minor}")
+        _at_most(f"{path}.{name}.amount_minor", amount_minor)
     currency: str = money.currency
+    if currency in _USUAL_CURRENCIES:
+        return currency
     if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
         raise InvalidEvent(INVALID_FIELD, f"{path}.{name}.currency is {currency!r}, must be three letters A-Z")
     return currency
@@ -144,14 +153,17 @@ def _money(owner: Any, name: str, path: str) -> str:
 
 def _line_item(item: Any, path: str) -> str:
     """Checks a LineItem; returns the currency of its unit price."""
-    _required(f"{path}.product_id", item.product_id)
-    _identifier(f"{path}.category", item.category)
-    _positive(f"{path}.quantity", item.quantity)
+    category = item.category
+    if not (item.product_id and 0 < len(category) <= MAX_ID_LENGTH and category.isprintable() and item.quantity > 0):
+        _required(f"{path}.product_id", item.product_id)
+        _identifier(f"{path}.category", category)
+        _positive(f"{path}.quantity", item.quantity)
     return _money(item, "unit_price", path)
 
 
 def _product_viewed(payload: Any, path: str) -> None:
-    _required(f"{path}.product_id", payload.product_id)
+    if not payload.product_id:
+        _required(f"{path}.product_id", "")
     if payload.HasField("price"):
         _money(payload, "price", path)
 

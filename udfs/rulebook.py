@@ -20,6 +20,9 @@ REJECTED: Final = "rejected"
 STALE: Final = "stale"
 DELETED: Final = "deleted"
 
+MAX_REASON_LENGTH: Final = 1_000
+"""Longest reason, in characters: a rule's fault may quote the whole rule, and the status must fit into one Kafka record."""
+
 
 @dataclass(frozen=True)
 class Update:
@@ -84,7 +87,7 @@ class Rulebook:
             if rule.id != rule_id:
                 raise InvalidRule(f"id is {rule.id!r}, the record's key {rule_id!r}: they must be equal")
         except InvalidRule as error:
-            return Update(rule_id, current, REJECTED, _printable(str(error)))
+            return Update(rule_id, current, REJECTED, _printable(str(error))[:MAX_REASON_LENGTH])
         if rule == self._rules.get(rule_id):
             return Update(rule_id, current, ACCEPTED, "already in force", text)
         if rule.version <= current:

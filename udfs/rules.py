@@ -143,10 +143,12 @@ def _comparison(field: str, raw: Any) -> Comparison:
     if op == "exists":
         if "value" in condition:
             raise InvalidRule(f"{field}.value is not allowed with op exists")
-    elif op not in _OPERATORS:
+    elif not isinstance(op, str) or op not in _OPERATORS:
         raise InvalidRule(f"{field}.op is {op!r}, allowed are {' '.join(_OPERATORS)} exists")
     elif op == "in":
-        _list(f"{field}.value", condition.get("value"))
+        for each in _list(f"{field}.value", condition.get("value")):
+            if not isinstance(each, (str, int, float)):
+                raise InvalidRule(f"{field}.value has {each!r}, must hold texts, numbers or booleans")
     elif not isinstance(condition.get("value"), (str, int, float)):
         raise InvalidRule(f"{field}.value is {condition.get('value')!r}, must be a text, number or boolean")
     return Comparison(path, str(op), condition.get("value"))

@@ -37,11 +37,15 @@ NEGATIVE_MONEY: Final = "negative-money"
 CLOCK_GAP: Final = "clock-gap"
 TOO_LARGE: Final = "too-large"
 
+MAX_DETAIL_LENGTH: Final = 1_000
+"""Longest detail, in characters. It travels as a header beside the event, and both must fit into one Kafka record."""
+
 
 class InvalidEvent(Exception):
     """Why a record can't be processed: `reason` is one of the codes above, `detail` names field and value."""
 
     def __init__(self, reason: str, detail: str) -> None:
+        detail = detail[:MAX_DETAIL_LENGTH]
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -1,0 +1,91 @@
+"""Which settings are refused, by the name of their option, and what is derived from the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from jobs.settings import Guarantee, Settings, StateBackend, Topics
+
+POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms")
+NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    *(({name: value}, f"--{name.replace('_', '-')} is {value}, must be > 0") for name in POSITIVE for value in (0, -1)),
+    *(({name: -1}, f"--{name.replace('_', '-')} is -1, must be >= 0") for name in NOT_NEGATIVE),
+    ({"slide_ms": 7_000}, "--slide-ms is 7000, must divide window_ms (300000)"),
+    ({"window_ms": 5_000}, "--slide-ms is 10000, must divide window_ms (5000)"),
+    ({"destinations": ()}, "--destinations is (), must name at least one topic"),
+    *(
+        ({"dead_letter_share_limit": value}, f"--dead-letter-share-limit is {value}, must be in (0, 1]")
+        for value in (0.0, -0.1, 1.1, float("nan"))
+    ),
+    (
+        {"transaction_timeout_ms": 60_000, "checkpoint_interval_ms": 60_000},
+        "--transaction-timeout-ms is 60000, must be longer than checkpoint_interval_ms (60000)",
+    ),
+    ({"kafka_properties": ("linger.ms=1", "acks")}, "--kafka-properties is 'acks', must be key=value"),
+]
+
+ALLOWED: list[dict[str, Any]] = [
+    *({name: 0} for name in NOT_NEGATIVE),
+    *({name: 1} for name in POSITIVE if name not in ("window_ms", "slide_ms")),
+    {"window_ms": 10_000, "slide_ms": 10_000},
+    {"window_ms": 1, "slide_ms": 1},
+    {"dead_letter_share_limit": 1.0},
+    {"transaction_timeout_ms": 60_001, "checkpoint_interval_ms": 60_000},
+    {"kafka_properties": ("empty=",)},
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED, ids=str)
+def test_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011
+        Settings(**changes)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("changes", ALLOWED, ids=str)
+def test_allowed_at_the_edge(changes: dict[str, Any]) -> None:
+    settings = Settings(**changes)
+    assert {name: getattr(settings, name) for name in changes} == changes
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().window_ms = 1  # type: ignore[misc]
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert [each.name for each in dataclasses.fields(Settings) if not each.metadata.get("help")] == []
+
+
+def test_the_defaults_stand_among_the_choices() -> None:
+    choices = {each.name: each.metadata["choices"] for each in dataclasses.fields(Settings) if "choices" in each.metadata}
+    assert {name for name, allowed in choices.items() if getattr(Settings(), name) in allowed} == {"start", "python_mode"}
+    assert (Guarantee(Settings().guarantee), StateBackend(Settings().state_backend)) == (Settings().guarantee, Settings().state_backend)
+
+
+@pytest.mark.parametrize("prefix", ["", "test-1."])
+def test_topics(prefix: str) -> None:
+    topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud")).topics
+    names = [topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.late, topics.dead_letters, topics.sales]
+    expected = ["events", "events.heartbeat", "rules", "rules.status", "events.late", "events.dead-letters", "sales.by-category"]
+    assert names == [prefix + name for name in expected]
+    assert topics.routed() == {"orders": f"{prefix}orders", "fraud": f"{prefix}fraud"}
+
+
+def test_topics_of_their_own_are_the_settings_defaults() -> None:
+    assert Settings().topics == Topics()
+
+
+def test_client_properties_keep_all_behind_the_first_equals_sign() -> None:
+    settings = Settings(kafka_properties=("security.protocol=SSL", "sasl.jaas.config=x.Login required user='a' key=\"b==\";", "empty="))
+    assert settings.client_properties == {
+        "security.protocol": "SSL",
+        "sasl.jaas.config": "x.Login required user='a' key=\"b==\";",
+        "empty": "",
+    }
+    assert Settings().client_properties == {}

@@ -115,7 +115,7 @@ class Stack:
         java = [str(JAVA_HOME / "bin" / "java"), "-Xmx512m", logging, "-cp", classpath]
         if not (data / "meta.properties").is_file():
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+            command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
             formatted = subprocess.run(command, capture_output=True, text=True, check=False)
             if formatted.returncode != 0:
                 raise StackError(f"Kafka's data folder {data} could not be formatted: {(formatted.stdout + formatted.stderr).strip()[-300:]}")
@@ -159,7 +159,9 @@ class Stack:
         (conf / "config.yaml").write_text(yaml.safe_dump(options | self.flink_options, width=10_000))
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | {
+        # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONFAULTHANDLER"}
+        return inherited | {
             "JAVA_HOME": str(JAVA_HOME),
             "FLINK_HOME": str(FLINK_HOME),
             "FLINK_CONF_DIR": str(self.workdir / "flink-conf"),

@@ -11,22 +11,22 @@ import pytest
 from jobs import main
 from jobs.settings import Guarantee, Settings, StateBackend
 
-OTHER: dict[str, tuple[list[str], Any]] = {
-    # setting: arguments, and what arrives. None of these values is the default.
-    "bootstrap": (["kafka-1:9092,kafka-2:9092"], "kafka-1:9092,kafka-2:9092"),
-    "topic_prefix": (["test."], "test."),
-    "destinations": (["a,b,,c,"], ("a", "b", "c")),
-    "group_id": (["other"], "other"),
-    "kafka_properties": (["security.protocol=SSL,ssl.key.password=a=b"], ("security.protocol=SSL", "ssl.key.password=a=b")),
-    "rules": (["/etc/rules"], "/etc/rules"),
-    "start": (["latest-offset"], "latest-offset"),
-    "guarantee": (["at-least-once"], Guarantee.AT_LEAST_ONCE),
-    "state_backend": (["hashmap"], StateBackend.HASHMAP),
-    "dead_letter_share_limit": (["0.5"], 0.5),
-    "window_ms": (["600000"], 600_000),
-    "slide_ms": (["20000"], 20_000),
-    "parallelism": (["4"], 4),
-    "python_mode": (["thread"], "thread"),
+OTHER: dict[str, tuple[str, Any]] = {
+    # setting: argument, and what arrives. None of these values is the default.
+    "bootstrap": ("kafka-1:9092,kafka-2:9092", "kafka-1:9092,kafka-2:9092"),
+    "topic_prefix": ("test.", "test."),
+    "destinations": ("a,b,,c,", ("a", "b", "c")),
+    "group_id": ("other", "other"),
+    "kafka_properties": ("security.protocol=SSL,ssl.key.password=a=b", ("security.protocol=SSL", "ssl.key.password=a=b")),
+    "rules": ("/etc/rules", "/etc/rules"),
+    "start": ("latest-offset", "latest-offset"),
+    "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
+    "state_backend": ("hashmap", StateBackend.HASHMAP),
+    "dead_letter_share_limit": ("0.5", 0.5),
+    "window_ms": ("600000", 600_000),
+    "slide_ms": ("20000", 20_000),
+    "parallelism": ("4", 4),
+    "python_mode": ("thread", "thread"),
 }
 
 
@@ -35,8 +35,11 @@ def other_value(option: dataclasses.Field[Any]) -> tuple[list[str], Any]:
     name = option.name.replace("_", "-")
     if isinstance(option.default, bool):
         return [f"--no-{name}" if option.default else f"--{name}"], not option.default
-    values, arrives = OTHER[option.name] if option.name in OTHER else ([str(option.default + 1)], option.default + 1)
-    return [f"--{name}", *values], arrives
+    if option.name in OTHER:
+        text, arrives = OTHER[option.name]
+        return [f"--{name}", text], arrives
+    assert isinstance(option.default, int), f"{option.name} stands in OTHER"
+    return [f"--{name}", str(option.default + 1)], option.default + 1
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -42,7 +42,7 @@ ALLOWED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED, ids=str)
 def test_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as refused:  # noqa: PT011
+    with pytest.raises(ValueError) as refused:
         Settings(**changes)
     assert str(refused.value) == message
 

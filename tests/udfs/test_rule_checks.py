@@ -128,7 +128,7 @@ def test_refused(raw: Any, message: str) -> None:
 
 @pytest.mark.parametrize("text", NOT_JSON.values(), ids=NOT_JSON)
 def test_not_json(text: str) -> None:
-    with pytest.raises(InvalidRule, match="^not JSON: "):
+    with pytest.raises(InvalidRule, match=r"^not JSON: "):
         parse_rule(text, samples.TOPICS)
 
 
@@ -149,7 +149,10 @@ def test_a_rule_with_everything() -> None:
         version=MAX_VERSION,
         enabled=False,
         description="Größe zählt",
-        when={"events": ["*", "unknown"], "all": [{"path": PATH, "op": "in", "value": ["a", 1, 1.5, False]}, {"path": "$", "op": "exists"}]},
+        when={
+            "events": ["*", "unknown"],
+            "all": [{"path": PATH, "op": "in", "value": ["a", 1, 1.5, False]}, {"path": "$", "op": "exists"}],
+        },
         to=[{"topic": "orders", "order": "session"}, {"topic": "payments", "order": "none"}],
     )
     assert parse_rule(json.dumps(raw), samples.TOPICS) == Rule(

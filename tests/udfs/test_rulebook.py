@@ -189,7 +189,7 @@ def test_what_is_kept() -> None:
 
 
 def test_a_baseline_that_is_not_valid_is_refused() -> None:
-    with pytest.raises(InvalidRule, match="to\\[0\\].topic"):
+    with pytest.raises(InvalidRule, match=r"to\[0\]\.topic"):
         rulebook(BROKEN)
 
 

@@ -136,7 +136,7 @@ VALID = [
 
 def with_change(path: str, value: Any) -> tuple[Event, str]:
     """A valid event changed at `path`, and its type."""
-    first = path.split(".")[0]
+    first = path.split(".", maxsplit=1)[0]
     event_type = first if first in EVENT_TYPES else "product_viewed"
     event = samples.event(event_type)
     samples.put(event, path, value)
@@ -233,7 +233,9 @@ def test_a_detail_stays_small_whatever_the_value() -> None:
 
 def test_the_lines_of_an_order_may_differ_from_its_total() -> None:
     event = samples.order(0)
-    event.order_placed.lines.append(LineItem(product_id="p", category="c", quantity=10**6, unit_price=Money(amount_minor=10**6, currency="USD")))
+    event.order_placed.lines.append(
+        LineItem(product_id="p", category="c", quantity=10**6, unit_price=Money(amount_minor=10**6, currency="USD"))
+    )
     assert samples.decoded(event.SerializeToString())[1] == "order_placed"
     event.order_placed.lines[0].unit_price.amount_minor = 1
     assert refusal(event.SerializeToString()).detail == "order_placed.lines add up is 1000000000001, at most 1000000000000 is allowed"

@@ -74,9 +74,7 @@ def sinks(settings: Settings) -> list[str]:
                   `value` STRING, `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
                 ) {_kafka(settings, {"topic": topics.heartbeat, "format": "raw"})}"""
         )
-        tables.append(
-            """CREATE TEMPORARY TABLE clock (`tick` BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1')"""
-        )
+        tables.append("""CREATE TEMPORARY TABLE clock (`tick` BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1')""")
     return tables
 
 

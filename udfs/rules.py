@@ -107,7 +107,7 @@ def rule_from(raw: Any, allowed_topics: Iterable[str]) -> Rule:
     events = _list("when.events", when.get("events"))
     for event in events:
         if event not in (*EVENT_TYPES, UNKNOWN, ANY):
-            raise InvalidRule(f"when.events has {event!r}, allowed are {', '.join((*EVENT_TYPES, UNKNOWN))} and \"{ANY}\"")
+            raise InvalidRule(f'when.events has {event!r}, allowed are {", ".join((*EVENT_TYPES, UNKNOWN))} and "{ANY}"')
     conditions = tuple(
         _comparison(f"when.all[{index}]", raw_condition)
         for index, raw_condition in enumerate(_list("when.all", when["all"]) if "all" in when else ())

@@ -28,6 +28,5 @@ def sales_by_category(order: Any) -> str:
         quantities[category] = quantities.get(category, 0) + quantity
     currency = order.total.currency
     return LINE_SEPARATOR.join(
-        FIELD_SEPARATOR.join((category, currency, str(amount), str(quantities[category])))
-        for category, amount in amounts.items()
+        FIELD_SEPARATOR.join((category, currency, str(amount), str(quantities[category]))) for category, amount in amounts.items()
     )

@@ -103,9 +103,7 @@ def decode(value: bytes, record_time_ms: int, max_clock_gap_ms: int, max_bytes: 
 
 
 def _has_unknown_payload(event: Event) -> bool:
-    return any(
-        field.field_number >= FIRST_PAYLOAD_NUMBER and field.wire_type == _LENGTH_DELIMITED for field in UnknownFieldSet(event)
-    )
+    return any(field.field_number >= FIRST_PAYLOAD_NUMBER and field.wire_type == _LENGTH_DELIMITED for field in UnknownFieldSet(event))
 
 
 def _identifier(field: str, value: str) -> None:

@@ -118,7 +118,9 @@ class Stack:
             command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
             formatted = subprocess.run(command, capture_output=True, text=True, check=False)
             if formatted.returncode != 0:
-                raise StackError(f"Kafka's data folder {data} could not be formatted: {(formatted.stdout + formatted.stderr).strip()[-300:]}")
+                raise StackError(
+                    f"Kafka's data folder {data} could not be formatted: {(formatted.stdout + formatted.stderr).strip()[-300:]}"
+                )
         broker = self._start("kafka", [*java, "kafka.Kafka", str(properties)], dict(os.environ))
         wait_until(lambda: topics.answers(self.bootstrap), [broker], "Kafka", 60)
 

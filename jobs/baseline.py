@@ -34,4 +34,8 @@ def load(folder: Path, allowed_topics: Iterable[str]) -> dict[str, str]:
                 rules[rule.id] = json.dumps(raw, sort_keys=True)
         except (InvalidRule, yaml.YAMLError) as error:
             raise InvalidRule(f"{path.name}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise InvalidRule(f"{path.name}: not UTF-8: {error}") from None
+        except RecursionError:
+            raise InvalidRule(f"{path.name}: nested too deeply") from None
     return rules

@@ -30,13 +30,17 @@ log = logging.getLogger("millrace")
 
 def parse(arguments: Sequence[str]) -> Settings:
     """Command line -> settings. Exits with status 2 and one line that names the option if a value is not allowed."""
-    parser = argparse.ArgumentParser(prog="flink run -py jobs/main.py", description="millrace: events in, ordered and routed streams out.")
+    # One line of usage and whole names only: an error must not drown in a page of options, nor a misspelt one pass for another.
+    parser = argparse.ArgumentParser(
+        prog="flink run -py jobs/main.py", usage="%(prog)s [options], see --help", allow_abbrev=False,
+        description="millrace: events in, ordered and routed streams out.",
+    )  # fmt: skip
     types = get_type_hints(Settings)
     for each in dataclasses.fields(Settings):
         _add_option(parser, each, types[each.name])
     options = parser.parse_args(arguments)
     try:
-        return Settings(**vars(options))
+        return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()})
     except ValueError as error:
         parser.error(str(error))
 
@@ -46,6 +50,8 @@ def _add_option(parser: argparse.ArgumentParser, option: dataclasses.Field[Any],
     help_text = f"{option.metadata['help']} (default: {_shown(option.default)})".replace("%", "%%")
     if kind is bool:
         parser.add_argument(name, action=argparse.BooleanOptionalAction, default=option.default, help=help_text)
+    elif option.metadata.get("repeat"):
+        parser.add_argument(name, action="append", default=[], metavar=option.metadata["repeat"], help=help_text)
     elif kind == tuple[str, ...]:
         split = lambda text: tuple(part for part in text.split(",") if part)  # noqa: E731
         parser.add_argument(name, type=split, default=option.default, metavar="A,B", help=help_text)
@@ -55,7 +61,7 @@ def _add_option(parser: argparse.ArgumentParser, option: dataclasses.Field[Any],
 
 
 def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return (",".join(value) or "none") if isinstance(value, tuple) else str(value) or "none"
 
 
 def configuration(settings: Settings) -> Configuration:

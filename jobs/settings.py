@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "timestamp")
 """Headers of a dead letter: why it is one, and where it came from."""
+
+STARTS: Final = ("earliest-offset", "latest-offset", "group-offsets")
+PYTHON_MODES: Final = ("cluster", "thread", "process")
+
+_POSITIVE: Final = (
+    "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
+)  # fmt: skip
+_TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+# Kafka client properties that have an option of their own.
+_OWN_OPTIONS: Final = {
+    "bootstrap.servers": "--bootstrap",
+    "group.id": "--group-id",
+    "transaction.timeout.ms": "--transaction-timeout-ms",
+}
 
 
 class Guarantee(StrEnum):
@@ -81,13 +96,17 @@ class Settings:
         default=Topics.destinations, metadata={"help": "topics that rules may route to, comma-separated; they must exist"}
     )
     group_id: str = field(default="millrace", metadata={"help": "consumer group, for lag monitoring; also in transactional ids"})
-    kafka_properties: tuple[str, ...] = field(
-        default=(), metadata={"help": "Kafka client properties for every source and sink, key=value, comma-separated"}
+    kafka_property: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Kafka client property of every source and sink, over the job's own choice; may be repeated",
+            "repeat": "KEY=VALUE",
+        },
     )
     rules: str = field(default="rules", metadata={"help": "folder of the baseline rules (*.yaml), in force before any update"})
     start: str = field(
         default="earliest-offset",
-        metadata={"help": "where a job without state starts to read", "choices": ("earliest-offset", "latest-offset", "group-offsets")},
+        metadata={"help": "where a job without state starts to read", "choices": STARTS},
     )
     bounded: bool = field(default=False, metadata={"help": "stop at the end of the topic as it is at the start (backfills, benchmarks)"})
 
@@ -124,26 +143,35 @@ class Settings:
         metadata={
             "help": "how Python runs: in the TaskManager (thread), in worker processes (process), or as the cluster's "
             "configuration says; thread needs the set-up described in docs/operations.md",
-            "choices": ("cluster", "thread", "process"),
+            "choices": PYTHON_MODES,
         },
     )
     buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer"})
     watermark_interval_ms: int = field(default=50, metadata={"help": "how often watermarks go out"})
 
     def __post_init__(self) -> None:
-        for name in ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms"):
+        for name in ("bootstrap", "group_id"):
+            _require(bool(getattr(self, name).strip()), name, getattr(self, name), "must not be empty")
+        for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "must be > 0")
         for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
         _require(bool(self.destinations), "destinations", self.destinations, "must name at least one topic")
+        _require(len(set(self.destinations)) == len(self.destinations), "destinations", self.destinations, "must name each topic once")
+        for name in self.destinations:
+            _require(bool(_TOPIC_NAME.fullmatch(name)), "destinations", name, "must be letters, digits, '.', '_' or '-'")
         _require(0 < self.dead_letter_share_limit <= 1, "dead_letter_share_limit", self.dead_letter_share_limit, "must be in (0, 1]")
         _require(
             self.transaction_timeout_ms > self.checkpoint_interval_ms, "transaction_timeout_ms", self.transaction_timeout_ms,
             f"must be longer than checkpoint_interval_ms ({self.checkpoint_interval_ms})",
         )  # fmt: skip
-        for each in self.kafka_properties:
-            _require("=" in each, "kafka_properties", each, "must be key=value")
+        for name, allowed in (("start", STARTS), ("python_mode", PYTHON_MODES)):
+            _require(getattr(self, name) in allowed, name, getattr(self, name), f"must be one of {', '.join(allowed)}")
+        for each in self.kafka_property:
+            key, equals, _ = each.partition("=")
+            _require(bool(key and equals), "kafka_property", each, "must be key=value")
+            _require(key not in _OWN_OPTIONS, "kafka_property", each, f"must be given as {_OWN_OPTIONS.get(key)}")
 
     @property
     def topics(self) -> Topics:
@@ -152,7 +180,7 @@ class Settings:
     @property
     def client_properties(self) -> dict[str, str]:
         """Kafka client properties, key -> value."""
-        return dict(each.split("=", 1) for each in self.kafka_properties)
+        return dict(each.split("=", 1) for each in self.kafka_property)
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:

@@ -124,5 +124,5 @@ def _delivery(settings: Settings, name: str) -> Mapping[str, str]:
 
 def _kafka(settings: Settings, options: Mapping[str, str]) -> str:
     client = {f"properties.{key}": value for key, value in settings.client_properties.items()}
-    entries = {"connector": "kafka", "properties.bootstrap.servers": settings.bootstrap} | client | dict(options)
-    return "WITH (" + ", ".join(f"'{key}' = '{quoted(value)}'" for key, value in entries.items()) + ")"
+    entries = {"connector": "kafka", "properties.bootstrap.servers": settings.bootstrap} | dict(options) | client
+    return "WITH (" + ", ".join(f"'{quoted(key)}' = '{quoted(value)}'" for key, value in entries.items()) + ")"

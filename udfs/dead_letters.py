@@ -12,7 +12,7 @@ class DeadLetterShare:
     def __init__(self, limit: float, bucket_size: int = 1000, warn_every_ms: int = 60_000) -> None:
         """
         Args:
-            limit: the share, 0 to 1, from which on `warning_due` asks for a warning.
+            limit: the share, 0 to 1, above which `warning_due` asks for a warning.
             bucket_size: records per bucket; below one full bucket nothing is said.
             warn_every_ms: the shortest time between two warnings.
         """

@@ -65,6 +65,7 @@ class Rulebook:
                 try:
                     self._put(parse_rule(text, self._allowed_topics))
                 except InvalidRule as error:
+                    self._versions[rule_id] = version  # what was refused as older stays refused
                     log.warning("rule %s version %d, kept in state, is no longer valid and not in force: %s", rule_id, version, error)
         self.rule_set = RuleSet(self._rules.values())
 
@@ -88,7 +89,7 @@ class Rulebook:
                 raise InvalidRule(f"id is {rule.id!r}, the record's key {rule_id!r}: they must be equal")
         except InvalidRule as error:
             return Update(rule_id, current, REJECTED, _printable(str(error))[:MAX_REASON_LENGTH])
-        if rule == self._rules.get(rule_id):
+        if repr(rule) == repr(self._rules.get(rule_id)):  # by text: 1, 1.0 and true are equal in Python, and not in a rule
             return Update(rule_id, current, ACCEPTED, "already in force", text)
         if rule.version <= current:
             return Update(rule_id, rule.version, STALE, f"version {current} is in force, an update must have a higher one")

@@ -202,7 +202,7 @@ def _order_placed(payload: Any, path: str) -> None:
         if line_currency != currency:
             raise InvalidEvent(INVALID_FIELD, f"{path}.lines[{index}] is in {line_currency}, the order's total in {currency}")
         lines_total += line.quantity * line.unit_price.amount_minor
-    _at_most(f"{path}.lines add up", lines_total)
+    _at_most(f"{path}.lines (their sum)", lines_total)
 
 
 def _payment_processed(payload: Any, path: str) -> None:

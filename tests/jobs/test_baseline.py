@@ -70,9 +70,8 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
         (condition("[2026-01-01]"), "when.all[0].value has datetime.date(2026, 1, 1), must hold texts, numbers or booleans"),
         (condition("&self [*self]"), "when.all[0].value has [[...]], must hold texts, numbers or booleans"),
         ("id: !!python/name:os.system x", "could not determine a constructor"),
-        pytest.param(
-            b"id: \xff", "not UTF-8", marks=pytest.mark.xfail(raises=UnicodeDecodeError, strict=True, reason="load() lets it through")
-        ),
+        (b"id: \xff", "not UTF-8"),
+        ("[" * 5_000, "nested too deeply"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, text: str | bytes, fault: str) -> None:

@@ -17,7 +17,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "topic_prefix": ("test.", "test."),
     "destinations": ("a,b,,c,", ("a", "b", "c")),
     "group_id": ("other", "other"),
-    "kafka_properties": ("security.protocol=SSL,ssl.key.password=a=b", ("security.protocol=SSL", "ssl.key.password=a=b")),
+    "kafka_property": ("ssl.cipher.suites=a,b=c", ("ssl.cipher.suites=a,b=c",)),
     "rules": ("/etc/rules", "/etc/rules"),
     "start": ("latest-offset", "latest-offset"),
     "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
@@ -49,7 +49,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert left.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    lines = [line for line in printed.err.splitlines() if not line.startswith(("usage: ", "  "))]
+    usage, *lines = printed.err.splitlines()
+    assert usage == "usage: flink run -py jobs/main.py [options], see --help"
     assert len(lines) == 1, printed.err
     return lines[0]
 
@@ -69,6 +70,11 @@ def test_all_settings_at_once() -> None:
     others = {option.name: other_value(option) for option in dataclasses.fields(Settings)}
     arguments = [argument for words, _ in others.values() for argument in words]
     assert main.parse(arguments) == Settings(**{name: arrives for name, (_, arrives) in others.items()})
+
+
+def test_properties_are_given_one_by_one() -> None:
+    arguments = ["--kafka-property", "acks=1", "--kafka-property", "ssl.cipher.suites=a,b"]
+    assert main.parse(arguments).kafka_property == ("acks=1", "ssl.cipher.suites=a,b")
 
 
 @pytest.mark.parametrize("arguments", [["--heartbeat", "--no-bounded"], ["--window-ms=300000"]])
@@ -101,9 +107,11 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str], monkeypatch
         (["--start", "yesterday"], "--start", "'earliest-offset', 'latest-offset', 'group-offsets'"),
         (["--python-mode", "x"], "--python-mode", "'cluster', 'thread', 'process'"),
         (["--destinations", ""], "--destinations", "must name at least one topic"),
-        (["--kafka-properties", "acks"], "--kafka-properties", "'acks', must be key=value"),
+        (["--kafka-property", "acks"], "--kafka-property", "'acks', must be key=value"),
+        (["--kafka-property", "acks=1", "--kafka-property", "=1"], "--kafka-property", "'=1', must be key=value"),
         (["--parallelism"], "--parallelism", "expected one argument"),
         (["--no-such-option"], "--no-such-option", "unrecognized"),
+        (["--para", "2"], "--para", "unrecognized"),
     ],
 )
 def test_a_bad_value_is_refused(arguments: list[str], option: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from jobs.settings import Guarantee, Settings, StateBackend, Topics
 
-POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms")
+POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms",
+    "max_event_bytes")  # fmt: skip
 NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -26,7 +27,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"transaction_timeout_ms": 60_000, "checkpoint_interval_ms": 60_000},
         "--transaction-timeout-ms is 60000, must be longer than checkpoint_interval_ms (60000)",
     ),
-    ({"kafka_properties": ("linger.ms=1", "acks")}, "--kafka-properties is 'acks', must be key=value"),
+    ({"kafka_property": ("linger.ms=1", "acks")}, "--kafka-property is 'acks', must be key=value"),
+    ({"kafka_property": ("=1",)}, "--kafka-property is '=1', must be key=value"),
+    ({"kafka_property": ("bootstrap.servers=a:1",)}, "--kafka-property is 'bootstrap.servers=a:1', must be given as --bootstrap"),
+    ({"bootstrap": " "}, "--bootstrap is ' ', must not be empty"),
+    ({"group_id": ""}, "--group-id is '', must not be empty"),
+    ({"start": "now"}, "--start is 'now', must be one of earliest-offset, latest-offset, group-offsets"),
+    ({"python_mode": "jvm"}, "--python-mode is 'jvm', must be one of cluster, thread, process"),
+    ({"destinations": ("a;b",)}, "--destinations is 'a;b', must be letters, digits, '.', '_' or '-'"),
+    ({"destinations": ("a", "a")}, "--destinations is ('a', 'a'), must name each topic once"),
 ]
 
 ALLOWED: list[dict[str, Any]] = [
@@ -36,7 +45,7 @@ ALLOWED: list[dict[str, Any]] = [
     {"window_ms": 1, "slide_ms": 1},
     {"dead_letter_share_limit": 1.0},
     {"transaction_timeout_ms": 60_001, "checkpoint_interval_ms": 60_000},
-    {"kafka_properties": ("empty=",)},
+    {"kafka_property": ("empty=",)},
 ]
 
 
@@ -82,7 +91,7 @@ def test_topics_of_their_own_are_the_settings_defaults() -> None:
 
 
 def test_client_properties_keep_all_behind_the_first_equals_sign() -> None:
-    settings = Settings(kafka_properties=("security.protocol=SSL", "sasl.jaas.config=x.Login required user='a' key=\"b==\";", "empty="))
+    settings = Settings(kafka_property=("security.protocol=SSL", "sasl.jaas.config=x.Login required user='a' key=\"b==\";", "empty="))
     assert settings.client_properties == {
         "security.protocol": "SSL",
         "sasl.jaas.config": "x.Login required user='a' key=\"b==\";",

@@ -49,7 +49,7 @@ def test_the_tables() -> None:
 
 @pytest.mark.parametrize("value", ["it's", "''", "a', 'scan.startup.mode' = 'x", "' --", "b;c", '"'])
 def test_values_are_quoted(value: str) -> None:
-    tables = kafka(bootstrap=value, topic_prefix=value, group_id=value, kafka_properties=(f"sasl.jaas.config={value}",))
+    tables = kafka(bootstrap=value, topic_prefix=value, group_id=value, kafka_property=(f"sasl.jaas.config={value}",))
     for table in tables.values():
         assert table["properties.bootstrap.servers"] == value
         assert table["properties.sasl.jaas.config"] == value
@@ -60,9 +60,15 @@ def test_values_are_quoted(value: str) -> None:
 
 
 def test_client_properties_reach_every_table() -> None:
-    for name, table in kafka(bootstrap="a:1,b:2", kafka_properties=("security.protocol=SSL", "ssl.key.password=x=y")).items():
+    for name, table in kafka(bootstrap="a:1,b:2", kafka_property=("security.protocol=SSL", "ssl.key.password=x=y")).items():
         assert table["properties.bootstrap.servers"] == "a:1,b:2", name
         assert (table["properties.security.protocol"], table["properties.ssl.key.password"]) == ("SSL", "x=y"), name
+
+
+def test_the_user_has_the_last_word_on_client_properties() -> None:
+    tables = kafka(kafka_property=("linger.ms=50", "auto.offset.reset=none"))
+    assert tables["ordered_routes"]["properties.linger.ms"] == "50"
+    assert tables["events"]["properties.auto.offset.reset"] == "none"
 
 
 def test_exactly_once() -> None:

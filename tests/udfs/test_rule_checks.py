@@ -71,6 +71,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "empty path": (condition(path="", op="exists"), "when.all[0].path is '', not a JSONPath: "),
     "path is no JSONPath": (condition(path="$.a[", op="exists"), "when.all[0].path is '$.a[', not a JSONPath: "),
     "filter is not closed": (condition(path="$.a[?(@.b > 1]", op="exists"), "when.all[0].path is '$.a[?(@.b > 1]', not a JSONPath: "),
+    "two descents": (condition(path="$..a..b", op="exists"), "when.all[0].path is '$..a..b', at most one '..' is allowed"),
     "endless brackets": (condition(path="(" * 5000, op="exists"), f"when.all[0].path is '{'(' * 5000}', not a JSONPath: "),
     "no op": (condition(path=PATH, value=1), f"when.all[0].op is None, allowed are {OPERATORS}"),
     "no such op": (condition(path=PATH, op="=", value=1), f"when.all[0].op is '=', allowed are {OPERATORS}"),
@@ -104,7 +105,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "topic is a list": (to({"topic": ["orders"]}), "to[0].topic is ['orders'], allowed are orders, payments, fraud-detection"),
     "no such order": (to({"topic": "orders", "order": "time"}), "to[0].order is 'time', allowed are session, none"),
     "order is a list": (to({"topic": "orders", "order": ["none"]}), "to[0].order is ['none'], allowed are session, none"),
-    "a topic twice": (to({"topic": "orders"}, {"topic": "orders", "order": "none"}), "to names a topic twice"),
+    "a topic twice": (to({"topic": "orders"}, {"topic": "orders", "order": "none"}), "to has a topic twice"),
 }
 
 NOT_JSON = {

@@ -44,6 +44,10 @@ class Step(NamedTuple):
     key: str = "a"
 
 
+def limit(value: float) -> str:
+    return text(1, when={"events": ["*"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">=", "value": value}]})
+
+
 NO_SUCH = "there is no such rule to delete"
 V1, V2, V3 = text(1), text(2, "payments"), text(3, "fraud-detection")
 BROKEN = text(9, "nowhere")
@@ -103,6 +107,11 @@ TIMELINES: dict[str, tuple[tuple[str, ...], list[Step]]] = {
             Step(V2, ACCEPTED, 2, {"a": 2}, "already in force"),
             Step(json.dumps(json.loads(V2), indent=4), ACCEPTED, 2, {"a": 2}, "already in force"),
         ],
+    ),
+    # records   1 1'           true is not 1, though Python says that they are equal
+    "another type is another rule": (
+        (),
+        [Step(limit(1), ACCEPTED, 1, {"a": 1}), Step(limit(True), STALE, 1, {"a": 1}), Step(limit(1.0), STALE, 1, {"a": 1})],
     ),
     "key differs from id": (
         (V1,),
@@ -172,6 +181,13 @@ def test_a_kept_rule_that_is_no_longer_valid_is_warned_of(caplog: pytest.LogCapt
         rulebook(V1).restore({"a": BROKEN})
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("rule a version 9, kept in state, is no longer valid and not in force: to[0].topic is 'nowhere'")
+
+
+def test_a_kept_rule_that_is_no_longer_valid_keeps_its_version() -> None:
+    book = rulebook(V1)
+    book.restore({"a": BROKEN})
+    assert book.apply("a", V3).status == STALE, "version 9 has been in force"
+    assert book.apply("a", text(10)).status == ACCEPTED
 
 
 def test_a_deletion_is_remembered_after_a_restart() -> None:

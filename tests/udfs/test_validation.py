@@ -238,4 +238,4 @@ def test_the_lines_of_an_order_may_differ_from_its_total() -> None:
     )
     assert samples.decoded(event.SerializeToString())[1] == "order_placed"
     event.order_placed.lines[0].unit_price.amount_minor = 1
-    assert refusal(event.SerializeToString()).detail == "order_placed.lines add up is 1000000000001, at most 1000000000000 is allowed"
+    assert refusal(event.SerializeToString()).detail == "order_placed.lines (their sum) is 1000000000001, at most 1000000000000 is allowed"

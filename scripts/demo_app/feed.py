@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Callable
 from typing import Final
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from scripts.demo_app.record import Record
 from scripts.demo_app.state import DEAD_LETTERS, EVENTS, OUTPUTS, RULE_STATUS, Offsets
@@ -47,14 +37,20 @@ class KafkaFeed:
         """
         self._prefix, self._on_records, self._on_offsets = prefix, on_records, on_offsets
         # librdkafka writes to stderr by itself, right through the picture.
-        client: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 1_000}
-        self._admin = AdminClient(client)
+        client: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap,
+            "log_level": 0,
+            "reconnect.backoff.max.ms": 1_000,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+        }
+        # A second consumer, which joins no group, and no AdminClient: asked for offsets just after the broker's start, that one
+        # has ended the process with a segmentation fault (librdkafka's thread, confluent-kafka 2.x).
+        self._group = Consumer(client | {"group.id": _GROUP})
         self._consumer = Consumer(
             client
             | {
                 "group.id": "millrace-demo",  # the client insists on one; nothing is committed
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
                 "auto.offset.reset": "earliest",  # a topic that was made anew while we watched
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32_768,
@@ -78,6 +74,7 @@ class KafkaFeed:
                     ended.wait(_POLL_S)
         finally:
             self._consumer.close()
+            self._group.close()
 
     def _read(self) -> None:
         records = []
@@ -102,7 +99,7 @@ class KafkaFeed:
             if wanted - self._found:
                 self._discover(wanted - self._found)
             return self._input(tuple(sorted(wanted - self._found)))
-        except (KafkaException, FutureTimeout):
+        except KafkaException:
             return None
 
     def _discover(self, wanted: set[str]) -> None:
@@ -114,7 +111,7 @@ class KafkaFeed:
         if not self._begun:
             # Explicit offsets: OFFSET_END would mean the end at whatever time the first fetch succeeds.
             new = [place for place in places if place[0] != self._prefix + RULE_STATUS]
-            starts |= self._list(new, OffsetSpec.latest())
+            starts |= {place: self._range(place)[1] for place in new}
         events = self._prefix + EVENTS
         self._input_begin |= {place: max(0, start) for place, start in starts.items() if place[0] == events}
         outputs = [TopicPartition(*place, start) for place, start in starts.items() if place[0] != events]
@@ -126,24 +123,20 @@ class KafkaFeed:
     def _input(self, missing: tuple[str, ...]) -> Offsets:
         if not self._input_begin:
             return Offsets(0, 0, missing)
-        ends = self._list(self._input_begin, OffsetSpec.latest())
-        arrived = sum(end - self._input_begin[place] for place, end in ends.items())
-        read = self._committed()
-        unread = [place for place in ends if place not in read]
-        if unread:  # Flink commits a partition's offset when it has read something there
-            read |= self._list(unread, OffsetSpec.earliest())
-        return Offsets(arrived, sum(max(0, end - read[place]) for place, end in ends.items()), missing)
+        ranges = {place: self._range(place) for place in self._input_begin}
+        arrived = sum(end - self._input_begin[place] for place, (_, end) in ranges.items())
+        # Flink commits a partition's offset when it has read something there.
+        committed = self._committed()
+        lag = sum(max(0, end - committed.get(place, begin)) for place, (begin, end) in ranges.items())
+        return Offsets(arrived, lag, missing)
 
     def _committed(self) -> dict[_Place, int]:
-        request = ConsumerGroupTopicPartitions(_GROUP, [TopicPartition(*place) for place in self._input_begin])
-        (future,) = self._admin.list_consumer_group_offsets([request], request_timeout=_TIMEOUT_S).values()
-        partitions = future.result(2 * _TIMEOUT_S).topic_partitions or []
+        partitions = self._group.committed([TopicPartition(*place) for place in self._input_begin], timeout=_TIMEOUT_S)
         return {(each.topic, each.partition): each.offset for each in partitions if each.offset >= 0}
 
-    def _list(self, places: Iterable[_Place], spec: OffsetSpec) -> dict[_Place, int]:
-        """Offsets of several partitions; no request at all for none, which the client would refuse."""
-        request = {TopicPartition(*place): spec for place in places}
-        if not request:
-            return {}
-        futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_TIMEOUT_S)
-        return {(place.topic, place.partition): future.result(2 * _TIMEOUT_S).offset for place, future in futures.items()}
+    def _range(self, place: _Place) -> tuple[int, int]:
+        """The first offset of a partition, and the one that its next record will have."""
+        found = self._group.get_watermark_offsets(TopicPartition(*place), timeout=_TIMEOUT_S, cached=False)
+        if found is None:
+            raise KafkaException(f"{place[0]}[{place[1]}]: no answer")
+        return int(found[0]), int(found[1])

@@ -31,7 +31,7 @@ def ensure() -> None:
     stamp.unlink(missing_ok=True)
     print("Fetching Kafka and Flink's Kafka connector (once, about 45 MB)", file=sys.stderr)
     jars = _download()
-    verify(jars["kafka"] + jars["connector"], _locked(LOCK.read_text()))
+    verify(jars["kafka"] + jars["connector"], read_lock())
     _replace(KAFKA_LIB, jars["kafka"])
     _make_flink_home(jars["connector"])
     stamp.write_text(wanted)
@@ -48,8 +48,9 @@ def verify(jars: list[Path], locked: dict[str, str]) -> None:
             )
 
 
-def _locked(text: str) -> dict[str, str]:
-    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
+def read_lock() -> dict[str, str]:
+    """jars.lock: file name -> SHA-256."""
+    lines = (line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
     return {name: digest for digest, name in lines}
 
 

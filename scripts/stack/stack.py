@@ -87,7 +87,8 @@ class Stack:
 
     # -- on disk, so that scripts/down finds what scripts/up started -----------------------------------------------------
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Writes down what runs."""
         known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
@@ -145,6 +146,10 @@ class Stack:
         conf = self.workdir / "flink-conf"
         shutil.rmtree(conf, ignore_errors=True)
         shutil.copytree(FLINK_HOME / "conf", conf)
+        (conf / "config.yaml").write_text(yaml.safe_dump(self.flink_configuration(), width=10_000))
+
+    def flink_configuration(self) -> dict[str, Any]:
+        """flink-conf/config.yaml with this stack's ports and folders, and the caller's options over it."""
         options: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())
         options |= {
             "rest.port": self.ui_port,
@@ -158,7 +163,7 @@ class Stack:
             "execution.checkpointing.savepoint-dir": (self.workdir / "savepoints").as_uri(),
             "io.tmp.dirs": str(self.workdir / "tmp"),
         }
-        (conf / "config.yaml").write_text(yaml.safe_dump(options | self.flink_options, width=10_000))
+        return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
         # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash.
@@ -226,5 +231,5 @@ class Stack:
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Running:
         running = start(name, command, environment, self.workdir / "logs" / f"{name}.log", self.attached)
         self.processes.append(running)
-        self._save()
+        self.save()
         return running

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -21,6 +22,9 @@ from scripts.benchmark import latency, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
+_SET_UPS = "1:thread:rocksdb,2:thread:rocksdb,1:process:rocksdb,2:process:rocksdb,1:thread:hashmap,2:thread:hashmap"
+_SET_UP = r"([12]):(thread|process):(rocksdb|hashmap)"
+_THREADS_SHOWN = 12
 _LATENCY_OPTIONS = ("--lateness-ms", "500")
 
 
@@ -30,7 +34,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1, help="runs of each throughput set-up; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
-    parser.add_argument("--set-ups", default="1:thread,2:thread,1:process,2:process", help="parallelism:mode,...")
+    parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=("throughput", "latency"), help="one of the two")
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
@@ -49,20 +53,31 @@ def main() -> None:
         sys.exit(f"millrace: {error}")
 
 
+def _set_ups(text: str) -> list[tuple[str, str, str]]:
+    """ "1:thread:rocksdb,…" -> parallelism, Python mode and state backend of each."""
+    found = re.fullmatch(_SET_UP + r"(," + _SET_UP + r")*", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of [1|2]:[thread|process]:[rocksdb|hashmap]")
+    return [(parallelism, mode, backend) for parallelism, mode, backend in re.findall(_SET_UP, text)]
+
+
 def _throughput(stack: Stack, options: argparse.Namespace) -> None:
     _prefill(stack.bootstrap, options.events, options.compact)
     size = "64-byte" if options.compact else "realistic"
     print(f"\nThroughput, exactly-once, {options.events:,} {size} events, start-up left out, median of {options.runs}\n")
-    print("| parallelism | Python mode | events/s | CPU us/event | events per core-second |\n|---|---|---|---|---|", flush=True)
-    for number, set_up in enumerate(options.set_ups.split(",")):
-        parallelism, mode = set_up.split(":")
-        runs = [
-            throughput.measure(stack, options.events, int(parallelism), mode, f"bench-{number}-{run}", *options.job_options.split())
-            for run in range(options.runs)
-        ]
+    print("| parallelism | Python mode | state backend | events/s | CPU us/event | events per core-second |")
+    print("|---|---|---|---|---|---|", flush=True)
+    threads = []
+    for number, (parallelism, mode, backend) in enumerate(options.set_ups):
+        job_options = ("--parallelism", parallelism, "--python-mode", mode, "--state-backend", backend, *options.job_options.split())
+        runs = [throughput.measure(stack, options.events, f"bench-{number}-{run}", *job_options) for run in range(options.runs)]
         rate = statistics.median(run.events_per_s for run in runs)
         cpu = statistics.median(run.cpu_us_per_event for run in runs)
-        print(f"| {parallelism} | {mode} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+        print(f"| {parallelism} | {mode} | {backend} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+        costliest = list(runs[-1].cpu_us_by_thread.items())[:_THREADS_SHOWN]
+        threads.append(f"{parallelism}, {mode}, {backend}: " + ", ".join(f"{name} {cost:.1f}" for name, cost in costliest))
+    print("\nThreads that cost most, CPU us/event\n")
+    print("\n".join(f"- {line}" for line in threads), flush=True)
 
 
 def _latency(stack: Stack, options: argparse.Namespace) -> None:

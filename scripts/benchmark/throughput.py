@@ -8,44 +8,56 @@ is that of all processes (Kafka, JobManager, TaskManagers and their Python worke
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
-import psutil
-
+from scripts.benchmark import cpu
 from scripts.stack import Stack, StackError
 
 _FROM, _TO = 0.10, 0.95
+_LONGEST_S = 1_200
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """One run."""
+    """One run. `cpu_us_by_thread`: process and thread -> microseconds of CPU time per event, the costliest first."""
 
-    parallelism: int
-    python_mode: str
     events_per_s: float
     cpu_us_per_event: float
+    cpu_us_by_thread: dict[str, float]
 
 
-def measure(stack: Stack, events: int, parallelism: int, python_mode: str, group_id: str, *options: str) -> Throughput:
+@dataclass(frozen=True)
+class _Sample:
+    time_s: float
+    cpu_s: float
+    thread_s: Counter[str]
+    events: int
+
+
+def measure(stack: Stack, events: int, group_id: str, *options: str) -> Throughput:
     """Runs the job over the prefilled topic of `events` records once."""
-    job_id = stack.submit(
-        "--group-id", group_id, "--parallelism", str(parallelism), "--python-mode", python_mode, "--no-heartbeat", *options
-    )  # fmt: skip
-    samples: list[tuple[float, float, int]] = []
-    deadline = time.monotonic() + 600
+    job_id = stack.submit("--group-id", group_id, "--no-heartbeat", *options)
+    samples: list[_Sample] = []
+    deadline = time.monotonic() + _LONGEST_S
     try:
-        while not samples or samples[-1][2] < _TO * events:
+        while not samples or samples[-1].events < _TO * events:
             if time.monotonic() > deadline:
-                raise StackError(f"only {samples[-1][2] if samples else 0} of {events} events after 600 s (job {stack.job_state(job_id)})")
-            samples.append((time.monotonic(), _cpu_seconds(stack), ordered_events(stack, job_id)))
+                reached = samples[-1].events if samples else 0
+                raise StackError(f"only {reached} of {events} events after {_LONGEST_S} s (job {stack.job_state(job_id)})")
+            samples.append(_Sample(time.monotonic(), cpu.total_s(stack), cpu.by_thread_s(stack), ordered_events(stack, job_id)))
             time.sleep(0.5)
     finally:
         stack.cancel(job_id)
-    inside = [sample for sample in samples if sample[2] >= _FROM * events]
-    (start, cpu_start, first), (end, cpu_end, last) = inside[0], inside[-1]
-    count = last - first
-    return Throughput(parallelism, python_mode, count / (end - start), (cpu_end - cpu_start) / count * 1e6)
+    inside = [sample for sample in samples if sample.events >= _FROM * events]
+    first, last = inside[0], inside[-1]
+    count = last.events - first.events
+    threads = (last.thread_s - first.thread_s).most_common()
+    return Throughput(
+        events_per_s=count / (last.time_s - first.time_s),
+        cpu_us_per_event=(last.cpu_s - first.cpu_s) / count * 1e6,
+        cpu_us_by_thread={name: seconds / count * 1e6 for name, seconds in threads},
+    )
 
 
 def ordered_events(stack: Stack, job_id: str) -> int:
@@ -54,16 +66,3 @@ def ordered_events(stack: Stack, job_id: str) -> int:
     vertex = next(each["id"] for each in vertices if each["name"].startswith("OverAggregate"))
     metrics = stack.rest(f"/jobs/{job_id}/vertices/{vertex}/subtasks/metrics?get=numRecordsIn&agg=sum")
     return int(metrics[0]["sum"]) if metrics else 0
-
-
-def _cpu_seconds(stack: Stack) -> float:
-    total = 0.0
-    for running in stack.processes:
-        try:
-            parent = psutil.Process(running.pid)
-            for process in (parent, *parent.children(recursive=True)):
-                times = process.cpu_times()
-                total += times.user + times.system
-        except psutil.NoSuchProcess:
-            continue
-    return total

@@ -32,6 +32,7 @@ def producer_config(bootstrap: str) -> dict[str, str | int | float | bool]:
     return {
         "bootstrap.servers": bootstrap,
         "client.id": "millrace-generator",
+        "log_level": 3,  # errors only: a new broker's "coordinator load in progress" is none
         "enable.idempotence": True,
         "acks": "all",
         "partitioner": "murmur2_random",

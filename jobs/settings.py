@@ -53,7 +53,7 @@ class Topics:
 
     @property
     def heartbeat(self) -> str:
-        """One record a second by the job itself, so that event time goes on when no events come."""
+        """A few records a second by the job itself, so that event time goes on when no events come."""
         return self.prefix + "events.heartbeat"
 
     @property

@@ -6,6 +6,7 @@ operators behind SQL. `build` takes any tables of the right columns, so that a t
 
 from __future__ import annotations
 
+from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
@@ -25,6 +26,7 @@ from udfs.router import (
     rules_state,
 )
 from udfs.sales import FIELD_SEPARATOR, LINE_SEPARATOR
+from udfs.ticker import TICK_TYPE, Ticker
 
 
 def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:
@@ -129,7 +131,10 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     tables.create_temporary_view("rule_updates", tables.from_data_stream(rule_status))
     statements.add_insert_sql("INSERT INTO rule_status SELECT * FROM rule_updates")
     if settings.heartbeat:
-        statements.add_insert_sql("INSERT INTO heartbeat SELECT '', CURRENT_TIMESTAMP FROM clock")
+        clock = tables.to_data_stream(tables.sql_query("SELECT `second` FROM clock"))
+        ticks = clock.key_by(lambda _: "", key_type=Types.STRING()).process(Ticker(), TICK_TYPE).name("heartbeat").uid("heartbeat")
+        tables.create_temporary_view("ticks", tables.from_data_stream(ticks))
+        statements.add_insert_sql("INSERT INTO heartbeat SELECT f0, CURRENT_TIMESTAMP FROM ticks")
     return statements
 
 

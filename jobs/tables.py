@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from jobs.settings import Guarantee, Settings
 from jobs.sql import interval, quoted
 
-# The heartbeat's partition holds the watermark like any other, so its period is a delay of everything in order: at one a second,
-# ordered routes at a lateness bound of 500 ms took 1077 ms in the median.
-_HEARTBEATS_PER_S = 20
 _FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: the rules' watermark, so that they never hold back event time
 
 
@@ -77,9 +74,7 @@ def sinks(settings: Settings) -> list[str]:
                   `value` STRING, `record_time` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp'
                 ) {_kafka(settings, {"topic": topics.heartbeat, "format": "raw"})}"""
         )
-        tables.append(
-            f"""CREATE TEMPORARY TABLE clock (`tick` BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '{_HEARTBEATS_PER_S}')"""
-        )
+        tables.append("""CREATE TEMPORARY TABLE clock (`second` BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '1')""")
     return tables
 
 

@@ -19,7 +19,7 @@ from scripts.stack.paths import ROOT
 
 RULES = Path(__file__).with_name("rules")
 ORDERED, UNORDERED = "session-activity", "fraud-detection"
-_WARM_UP_S = 15
+_WARM_UP_S = 40  # a new JVM compiles what it runs for about so long
 
 
 @dataclass(frozen=True)

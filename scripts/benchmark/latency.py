@@ -14,11 +14,13 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
+from jobs.settings import Topics
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 
 RULES = Path(__file__).with_name("rules")
-ORDERED, UNORDERED = "session-activity", "fraud-detection"
+TOPICS = Topics(prefix="latency.")
+ORDERED, UNORDERED = (TOPICS.prefix + name for name in ("session-activity", "fraud-detection"))
 _WARM_UP_S = 40  # a new JVM compiles what it runs for about so long
 
 
@@ -36,11 +38,12 @@ class Latency:
 
 def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:
     """Runs the job and the generator; rules/latency.yaml sends every event both in session order and at once."""
+    where = ("--bootstrap", stack.bootstrap, "--topic-prefix", TOPICS.prefix)
     how = ("--group-id", group_id, "--guarantee", guarantee, "--rules", str(RULES), "--start", "latest-offset")
-    job_id = stack.submit(*how, *options)
+    job_id = stack.submit("--topic-prefix", TOPICS.prefix, *how, *options)
     try:
         stack.wait_running(job_id)
-        command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(rate), "--no-ledger",
+        command = [sys.executable, "-m", "scripts.shop.generate", *where, "--rate", str(rate), "--no-ledger",
                    "--for", str(seconds + _WARM_UP_S),
                    "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
         generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)

@@ -10,6 +10,8 @@ import psutil
 
 from scripts.stack import Stack
 
+_NUMBER = re.compile(r"[\[#( -]*\d*\]?$")
+
 
 def total_s(stack: Stack) -> float:
     """CPU seconds of Kafka, JobManager, TaskManagers and their Python workers so far."""
@@ -42,5 +44,5 @@ def by_thread_s(stack: Stack) -> Counter[str]:
                 name = Path(f"/proc/{running.pid}/task/{thread.id}/comm").read_text().strip()
             except OSError:  # it has ended
                 continue
-            seconds[f"{process_name}: {re.sub(r'[^A-Za-z]*[0-9].*$', '', name)}"] += thread.user_time + thread.system_time
+            seconds[f"{process_name}: {_NUMBER.sub('', name)}"] += thread.user_time + thread.system_time
     return seconds

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import shutil
 import sys
 import tomllib
 from pathlib import Path
 
 from scripts.stack.errors import StackError
-from scripts.stack.paths import FLINK_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
+from scripts.stack.paths import FLINK_HOME, JAVA_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
 
 LOCK = Path(__file__).with_name("jars.lock")
 _DISTRIBUTION = SITE_PACKAGES / "pyflink"
@@ -57,6 +59,9 @@ def read_lock() -> dict[str, str]:
 def _download() -> dict[str, list[Path]]:
     import jgo  # noqa: PLC0415  (half a second, and needed once)
 
+    # Without a Java in sight jgo fetches a JDK, only to sort jars into modules, and warns when it can't. We sort none.
+    os.environ.setdefault("JAVA_HOME", str(JAVA_HOME))
+    logging.getLogger("jgo").setLevel(logging.ERROR)
     endpoints = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["millrace"]["jars"]
     jars = {}
     for name, endpoint in endpoints.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from scripts.stack.errors import StackError
 _PR_SET_PDEATHSIG = 1
 _STOP_SECONDS = 20
 
+_SERVER_PORTS = range(20_000, 32_000)
+
 
 @dataclass(frozen=True)
 class Running:
@@ -31,11 +34,16 @@ class Running:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody uses, chosen at random below those that the kernel gives to outgoing connections: one of these may be
+    taken by any client in the seconds until its server starts."""
+    for port in random.sample(_SERVER_PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise StackError(f"no free port from {_SERVER_PORTS.start} to {_SERVER_PORTS.stop - 1}: end what uses them")
 
 
 def require_free(port: int, what: str, option: str) -> int:

@@ -23,7 +23,7 @@ from pyflink.table import StreamTableEnvironment  # noqa: E402
 from jobs import baseline, pipeline, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
-from udfs.rules import InvalidRule  # noqa: E402
+from udfs.rules.language import InvalidRule  # noqa: E402
 
 log = logging.getLogger("millrace")
 
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.destinations)
+        rules = baseline.load(rules_folder, settings.destinations, can_mask=bool(settings.mask_key_file))
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -135,6 +135,8 @@ def main(arguments: Sequence[str]) -> None:
         max_clock_gap_ms=settings.max_clock_gap_ms,
         max_event_bytes=settings.max_event_bytes,
         dead_letter_share_limit=settings.dead_letter_share_limit,
+        mask_key_file=settings.mask_key_file,
+        rule_counters_ms=settings.rule_counters_ms,
     )
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
     env.execute("millrace")

@@ -12,7 +12,8 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from jobs.settings import Settings
-from jobs.sql import epoch_ms, headers, interval
+from jobs.sql import epoch_ms, headers, interval, route, topics_of
+from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
 from udfs.router import (
     OFFSET_DIGITS,
     PARTITION_DIGITS,
@@ -25,6 +26,7 @@ from udfs.router import (
     rule_status_tag,
     rules_state,
 )
+from udfs.rules.engine import AGGREGATE_MARK
 from udfs.sales import FIELD_SEPARATOR, LINE_SEPARATOR
 from udfs.ticker import TICK_TYPE, Ticker
 
@@ -66,18 +68,37 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
 
-    # -- 3. Destinations with order "none": at once, late or not ---------------------------------------------------------
-    statements.add_insert_sql(f"""
-        INSERT INTO instant_routes
-        SELECT '{topics.prefix}' || destination, session_id, payload, {headers(event_id="event_id")}, event_time
+    # -- 3. Destinations with order "none": at once, late or not; some of them only once a rule has counted enough ---------
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW instant AS
+        SELECT destination, session_id, event_id, payload, event_time
         FROM distinct_events CROSS JOIN UNNEST(SPLIT(unordered, ';')) AS destinations(destination)
         WHERE unordered <> ''""")
+    observations = tables.to_data_stream(
+        tables.sql_query(f"""
+            SELECT SUBSTRING(destination FROM 2), session_id, event_id, payload, {epoch_ms("event_time")}
+            FROM instant WHERE destination LIKE '{AGGREGATE_MARK}%'""")
+    )
+    aggregated = (
+        observations.key_by(observation_key, key_type=Types.STRING())
+        .process(Aggregator(), AGGREGATED_TYPE)
+        .name("aggregate-by-rule")
+        .uid("aggregate-by-rule")
+    )
+    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated).alias(*AGGREGATED_FIELDS))
+    statements.add_insert_sql(f"""
+        INSERT INTO instant_routes
+        SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, event_time
+        FROM instant WHERE destination NOT LIKE '{AGGREGATE_MARK}%'
+        UNION ALL
+        SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
+        FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)""")
 
     # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
     statements.add_insert_sql(f"""
         INSERT INTO late_events
         SELECT '{topics.late}', session_id, payload,
-               {headers(event_id="event_id", late_by_ms="CAST(" + _LATE_BY_MS + " AS STRING)", missed="ordered")}, event_time
+               {headers(event_id="event_id", late_by_ms="CAST(" + _LATE_BY_MS + " AS STRING)", missed=topics_of("ordered"))}, event_time
         FROM distinct_events WHERE event_time <= CURRENT_WATERMARK(event_time)""")
     tables.execute_sql("""
         CREATE TEMPORARY VIEW punctual AS
@@ -93,7 +114,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         FROM punctual""")
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
-        SELECT '{topics.prefix}' || destination, session_id, payload,
+        SELECT {route(topics.prefix)},
                {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
         FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
         WHERE ordered <> ''""")

@@ -15,6 +15,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
+    "rule_counters_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # Kafka client properties that have an option of their own.
@@ -67,6 +68,11 @@ class Topics:
         return self.prefix + "rules.status"
 
     @property
+    def rule_audit(self) -> str:
+        """Not of the job: scripts/millrace writes down here who changed which rule, when, why and how. Kept for ever."""
+        return self.prefix + "rules.audit"
+
+    @property
     def late(self) -> str:
         """Output: events that came after the watermark had passed them."""
         return self.prefix + "events.late"
@@ -80,6 +86,11 @@ class Topics:
     def sales(self) -> str:
         """Output: the sliding sales windows."""
         return self.prefix + "sales.by-category"
+
+    def own(self) -> frozenset[str]:
+        """The topics that rules must not route to: a loop, or a form of their own."""
+        inputs = {self.events, self.heartbeat, self.rules}
+        return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, self.sales})
 
     def routed(self) -> dict[str, str]:
         """Destination as rules name it -> topic."""
@@ -133,6 +144,11 @@ class Settings:
     window_ms: int = field(default=300_000, metadata={"help": "size of the sliding sales windows"})
     slide_ms: int = field(default=10_000, metadata={"help": "slide of the sales windows; must divide the size"})
 
+    mask_key_file: str = field(
+        default="", metadata={"help": "file, on every host, with the key of the hash that masks fields; without it no rule can mask"}
+    )
+    rule_counters_ms: int = field(default=10_000, metadata={"help": "time between two reports of the rules' counters on rules.status"})
+
     max_clock_gap_ms: int = field(default=3_600_000, metadata={"help": "largest gap between an event's time and its record's"})
     max_event_bytes: int = field(default=1_000_000, metadata={"help": "larger events are dead letters"})
     dead_letter_share_limit: float = field(default=0.05, metadata={"help": "share of dead letters (0-1) that is warned of"})
@@ -161,6 +177,7 @@ class Settings:
         _require(len(set(self.destinations)) == len(self.destinations), "destinations", self.destinations, "must name each topic once")
         for name in self.destinations:
             _require(bool(_TOPIC_NAME.fullmatch(name)), "destinations", name, "must be letters, digits, '.', '_' or '-'")
+            _require(self.topic_prefix + name not in self.topics.own(), "destinations", name, "must not be a topic of the job itself")
         _require(0 < self.dead_letter_share_limit <= 1, "dead_letter_share_limit", self.dead_letter_share_limit, "must be in (0, 1]")
         _require(
             self.transaction_timeout_ms > self.checkpoint_interval_ms, "transaction_timeout_ms", self.transaction_timeout_ms,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from udfs.rules.engine import FORM_SEPARATOR
+
 
 def interval(ms: int) -> str:
     """A length of time as an SQL literal. DAY TO SECOND, since Flink takes no more than two digits of bare seconds."""
@@ -21,6 +23,21 @@ def headers(**values: str) -> str:
     """Kafka headers: name (underscores become dashes) -> SQL expression of a text."""
     entries = ", ".join(f"'{name.replace('_', '-')}', ENCODE({value}, 'UTF-8')" for name, value in values.items())
     return f"CAST(MAP[{entries}] AS MAP<STRING NOT NULL, BYTES NOT NULL>)"
+
+
+def route(prefix: str) -> str:
+    """Topic, key and value of a routed event, from the column `destination` that udfs/rules/engine.py makes:
+    TOPIC, or TOPIC|KEY|VALUE in hexadecimal digits where these are not the session's id and the event's own bytes."""
+    key, value = (f"NULLIF(SPLIT_INDEX(destination, '{FORM_SEPARATOR}', {index}), '')" for index in (1, 2))
+    return (
+        f"'{quoted(prefix)}' || SPLIT_INDEX(destination, '{FORM_SEPARATOR}', 0), "
+        f"COALESCE(DECODE(UNHEX({key}), 'UTF-8'), session_id), COALESCE(UNHEX({value}), payload)"
+    )
+
+
+def topics_of(column: str) -> str:
+    """The topics of a list of destinations, without keys and values."""
+    return f"REGEXP_REPLACE({column}, '[{FORM_SEPARATOR}][^;]*', '')"
 
 
 def quoted(text: str) -> str:

@@ -29,6 +29,8 @@ def sources(settings: Settings) -> list[str]:
         "topic": topics.rules,
         "properties.group.id": settings.group_id + "-rules",
         "scan.startup.mode": "earliest-offset",
+        # scripts/millrace writes a change and its audit in one transaction; of two at once, one is aborted.
+        "properties.isolation.level": "read_committed",
         "key.format": "raw",
         "key.fields": "rule_id",
         "value.format": "raw",
@@ -65,7 +67,8 @@ def sinks(settings: Settings) -> list[str]:
             ) {_json_sink(settings, "sales_by_category", topics.sales, "category")}""",
         f"""CREATE TEMPORARY TABLE rule_status (
               `rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
-              `subtask` INT, `parallelism` INT, `time_ms` BIGINT
+              `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
+              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT
             ) {_json_sink(settings, "rule_status", topics.rule_status, "rule_id")}""",
     ]
     if settings.heartbeat:

@@ -22,6 +22,9 @@ UNROUTED: Final = "unrouted"
 RULE_UPDATES_REFUSED: Final = "ruleUpdatesRefused"
 # Rules in force, disabled ones left out. Goes up and down.
 RULES_IN_FORCE: Final = "rulesInForce"
+# Of each rule, under <operator>.millrace.rule.<id>, since its version came into force: events of its types; matches that
+# routed; matches in shadow mode; evaluations that failed; time, estimated from samples, in microseconds. Counts.
+RULE_COUNTERS: Final = ("evaluated", "matched", "shadowMatched", "errors", "timeUs")
 
 
 class Publisher:

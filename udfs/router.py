@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from pyflink.common import Row, Types
@@ -18,7 +19,7 @@ from pyflink.datastream.state import MapStateDescriptor
 
 from udfs import metrics
 from udfs.dead_letters import DeadLetterShare
-from udfs.rulebook import ACCEPTED, DELETED, Rulebook, Update
+from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update
 from udfs.sales import sales_by_category
 from udfs.validation import InvalidEvent, decode
 
@@ -32,6 +33,11 @@ ORIGIN_DIGITS: Final = PARTITION_DIGITS + OFFSET_DIGITS + TIMESTAMP_DIGITS
 
 _PUBLISH_EVERY: Final = 64
 """Events between two updates of the metrics; dead letters and rule updates are published at once."""
+
+COUNTED: Final = "counted"
+"""Status of a record that reports the counters of a rule in force."""
+RULE_COUNTERS: Final = ("evaluated", "matched", "shadow_matched", "errors", "time_us")
+"""Of one subtask, since the rule came into force there; time is an estimate from samples."""
 
 # What leaves the stage for every valid event. A tuple and not a Row: Row costs 8 us more per event in PyFlink 2.3.
 ROUTED_FIELDS: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "sales", "payload")
@@ -51,6 +57,11 @@ class RouterSettings:
     max_clock_gap_ms: int
     max_event_bytes: int
     dead_letter_share_limit: float
+    mask_key_file: str = ""
+    """File on each host with the key that masks fields; empty: rules that mask are refused. Never the key itself, which
+    would show in the job graph."""
+    rule_counters_ms: int = 10_000
+    """Time between two reports of the rules' counters."""
 
 
 def dead_letter_tag() -> OutputTag:
@@ -69,10 +80,11 @@ def rule_status_tag() -> OutputTag:
     return OutputTag(
         "rule-status",
         Types.ROW_NAMED(
-            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms"],
-            [Types.STRING(), Types.INT(), Types.STRING(), Types.STRING(), Types.INT(), Types.INT(), Types.LONG()],
+            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms", *RULE_COUNTERS],
+            [Types.STRING(), Types.INT(), Types.STRING(), Types.STRING(), Types.INT(), Types.INT(), Types.LONG(),
+             *[Types.LONG()] * len(RULE_COUNTERS)],
         ),
-    )
+    )  # fmt: skip
 
 
 def rules_state() -> MapStateDescriptor:
@@ -93,22 +105,27 @@ class EventRouter(BroadcastProcessFunction):
         self._dead_letter_tag = dead_letter_tag()
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
-        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations)
+        mask_key = _mask_key(settings.mask_key_file)
+        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key)
         self._route = self._rulebook.rule_set.route
         self._restored = False
         self._max_clock_gap_ms = settings.max_clock_gap_ms
         self._max_bytes = settings.max_event_bytes
         self._share = DeadLetterShare(settings.dead_letter_share_limit)
         self._events = self._dead_letters = self._unrouted = self._refused = 0
+        self._metrics = runtime_context.get_metrics_group().add_group(metrics.GROUP)
+        self._rule_publishers: dict[str, metrics.Publisher] = {}
+        self._reported: dict[str, tuple[int, ...]] = {}
+        self._next_report_ms = 0
         self._publisher = metrics.Publisher(
-            runtime_context.get_metrics_group().add_group(metrics.GROUP),
+            self._metrics,
             {
                 metrics.EVENTS: lambda: self._events,
                 metrics.DEAD_LETTERS: lambda: self._dead_letters,
                 metrics.DEAD_LETTER_PPM: lambda: int(self._share.share * 1_000_000),
                 metrics.UNROUTED: lambda: self._unrouted,
                 metrics.RULE_UPDATES_REFUSED: lambda: self._refused,
-                metrics.RULES_IN_FORCE: lambda: sum(rule.enabled for rule in self._rulebook),
+                metrics.RULES_IN_FORCE: lambda: len(self._rulebook.rule_set),
             },
         )
 
@@ -119,6 +136,11 @@ class EventRouter(BroadcastProcessFunction):
         self._events += 1
         if not self._events % _PUBLISH_EVERY:
             self._publisher.publish()
+            if _now_ms() >= self._next_report_ms:
+                return (*self._count_rules(), *self._process(value, payload))
+        return self._process(value, payload)
+
+    def _process(self, value: bytes, payload: bytes) -> Iterable[Any]:
         try:
             record_time_ms = int(value[-TIMESTAMP_DIGITS:])
             event, event_type = decode(payload, record_time_ms, self._max_clock_gap_ms, self._max_bytes)
@@ -137,7 +159,6 @@ class EventRouter(BroadcastProcessFunction):
         yield from self._restore(state.items())
         rule_id, text = value[0] or "", value[1]
         update = self._rulebook.apply(rule_id, text)
-        self._route = self._rulebook.rule_set.route
         if update.keep is not None:
             state.put(update.rule_id, update.keep)
         if update.status not in (ACCEPTED, DELETED):
@@ -156,7 +177,6 @@ class EventRouter(BroadcastProcessFunction):
             return
         self._restored = True
         self._rulebook.restore(dict(entries))
-        self._route = self._rulebook.rule_set.route
         for rule in self._rulebook:
             yield self._rule_status(Update(rule.id, rule.version, ACCEPTED, "in force at start"))
 
@@ -165,7 +185,7 @@ class EventRouter(BroadcastProcessFunction):
         origin = value[-ORIGIN_DIGITS:]
         partition = int(origin[:PARTITION_DIGITS])
         offset = int(origin[PARTITION_DIGITS:-TIMESTAMP_DIGITS])
-        if self._share.warning_due(time.time_ns() // 1_000_000):
+        if self._share.warning_due(_now_ms()):
             log.warning(
                 "%.1f %% of the last records are dead letters: is a producer broken? Last one, partition %d offset %d: %s",
                 100 * self._share.share, partition, offset, invalid,
@@ -174,10 +194,46 @@ class EventRouter(BroadcastProcessFunction):
         row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
         return self._dead_letter_tag, row
 
-    def _rule_status(self, update: Update) -> tuple[OutputTag, Row]:
-        now_ms = time.time_ns() // 1_000_000
-        row = Row(update.rule_id, update.version, update.status, update.reason, self._subtask, self._parallelism, now_ms)
+    def _rule_status(self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS)) -> tuple[OutputTag, Row]:
+        row = Row(
+            update.rule_id, update.version, update.status, update.reason, self._subtask, self._parallelism, _now_ms(), *counters
+        )  # fmt: skip
         return self._rule_status_tag, row
+
+    def _count_rules(self) -> Iterator[tuple[OutputTag, Row]]:
+        """Reports the counters that have changed since the last report, as metrics and as statuses."""
+        self._next_report_ms = _now_ms() + self._settings.rule_counters_ms
+        versions = {rule.id: rule.version for rule in self._rulebook}
+        for rule_id, each in self._rulebook.rule_set.counters().items():
+            now = (each.evaluated, each.matched, each.shadow_matched, each.errors, each.time_ns // 1_000)
+            if self._reported.get(rule_id) == now:
+                continue
+            self._reported[rule_id] = now
+            self._publisher_of(rule_id).publish()
+            yield self._rule_status(Update(rule_id, versions[rule_id], COUNTED, ""), now)
+
+    def _publisher_of(self, rule_id: str) -> metrics.Publisher:
+        if rule_id not in self._rule_publishers:
+            group = self._metrics.add_group("rule", rule_id)
+            readers = {
+                name: lambda index=index: self._reported[rule_id][index] for index, name in enumerate(metrics.RULE_COUNTERS)
+            }  # fmt: skip
+            self._rule_publishers[rule_id] = metrics.Publisher(group, readers)
+        return self._rule_publishers[rule_id]
+
+
+def _mask_key(path: str) -> bytes | None:
+    """The key in a file, without the white space around it, which editors add; None without a file."""
+    if not path:
+        return None
+    key = Path(path).read_bytes().strip()
+    if not key:
+        raise ValueError(f"--mask-key-file {path} is empty")
+    return key
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _subtask(runtime_context: RuntimeContext) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from scripts.demo_app.record import Record, Unreadable
 
 ACCEPTED: Final = "accepted"
 DELETED: Final = "deleted"
+COUNTED: Final = "counted"  # no update: the counters of a rule in force
 _REFUSED: Final = ("rejected", "stale")
 
 
@@ -31,8 +32,8 @@ def decode_status(record: Record) -> RuleStatus:
         fields.text("rule_id"), fields.integer("version"), fields.text("status"),
         fields.text("reason"), fields.integer("subtask"), fields.integer("parallelism"),
     )  # fmt: skip
-    if status.status not in (ACCEPTED, DELETED, *_REFUSED):
-        raise Unreadable(record, f"status is {status.status!r:.60}, must be accepted, rejected, stale or deleted")
+    if status.status not in (ACCEPTED, DELETED, COUNTED, *_REFUSED):
+        raise Unreadable(record, f"status is {status.status!r:.60}, must be accepted, rejected, stale, deleted or counted")
     return status
 
 

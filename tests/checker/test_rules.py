@@ -88,6 +88,46 @@ def test_all_comparisons_must_hold() -> None:
     assert parse_rule(rule()).matches("order_placed", ORDER)
 
 
+TOYS = {"path": "$.order_placed.lines[*].category", "op": "==", "value": "toys"}
+CARS = TOYS | {"value": "cars"}
+PRICE = "$.order_placed.lines[*].unit_price"
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        (TOYS, True),
+        (TOYS | {"every": True}, False),
+        (TOYS | {"op": "in", "value": ["toys", "books"], "every": True}, True),
+        (CARS | {"op": "!=", "every": True}, True),
+        ({"path": "$.payment_failed.reason", "op": "!=", "value": "x", "every": True}, False),  # nothing found
+        (TOYS | {"op": "contains", "value": "oy"}, True),
+        (TOYS | {"op": "contains", "value": "x"}, False),
+        (TOYS | {"op": "matches", "value": "^t.*s$"}, True),
+        (TOYS | {"op": "matches", "value": "^oys"}, False),
+        ({"money": PRICE, "op": ">", "amount": "699.99", "currency": "USD"}, True),
+        ({"money": PRICE, "op": ">", "amount": "700", "currency": "USD"}, False),
+        ({"money": PRICE, "op": ">", "amount": "1", "currency": "EUR"}, False),
+        ({"count": "$.order_placed.lines[*]", "op": "==", "value": 2}, True),
+        ({"count": "$.payment_failed", "op": "==", "value": 0}, True),
+        ({"sum": "$.order_placed.lines[*].quantity", "op": ">=", "value": 4}, True),
+        ({"sum": "$.order_placed.lines[*].quantity", "op": ">", "value": 4}, False),
+        ({"any": [CARS, TOYS]}, True),
+        ({"all": [CARS, TOYS]}, False),
+        ({"not": CARS}, True),
+        ({"not": {"any": [CARS, {"not": CARS}]}}, False),
+    ],
+)
+def test_condition(condition: dict[str, Any], holds: bool) -> None:
+    assert parse_rule(rule(condition)).matches("order_placed", ORDER) is holds
+
+
+@pytest.mark.parametrize("key", ["rollout", "sample", "valid_from", "match"])
+def test_what_the_checker_has_no_reading_of_is_refused(key: str) -> None:
+    with pytest.raises(RuleError, match=f"rule has {key}, which the checker has no reading of"):
+        parse_rule(rule() | {key: 1})
+
+
 def test_events_choose_by_payload() -> None:
     assert not parse_rule(rule(events=("payment_failed",))).matches("order_placed", ORDER)
     assert parse_rule(rule(events=("*",))).matches("order_placed", ORDER)

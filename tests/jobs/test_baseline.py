@@ -8,7 +8,7 @@ import pytest
 
 from jobs import baseline
 from jobs.settings import Topics
-from udfs.rules import EVENT_TYPES, InvalidRule, parse_rule
+from udfs.rules.language import EVENT_TYPES, InvalidRule, parse_rule
 
 ROOT = Path(__file__).parents[2]
 TOPICS = ("orders", "payments")
@@ -34,7 +34,7 @@ def test_the_rules_of_the_project() -> None:
     assert set(rules) == {path.stem for path in (ROOT / "rules").glob("*.yaml")}
     parsed = {rule_id: parse_rule(text, Topics.destinations) for rule_id, text in rules.items()}
     assert all(each.id == rule_id and each.enabled and each.description for rule_id, each in parsed.items())
-    assert {event for each in parsed.values() for event in each.events} == set(EVENT_TYPES), "every event goes somewhere"
+    assert {event for each in parsed.values() for event in each.when.events} == set(EVENT_TYPES), "every event goes somewhere"
     assert {to.topic for each in parsed.values() for to in each.to} == set(Topics.destinations), "every topic gets something"
 
 
@@ -55,30 +55,46 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
     assert load(tmp_path, comment="# nothing here\n") == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("{", "while parsing"),
-        ("\tid: a", "found character"),
-        ("just words", "rule is 'just words', must be a mapping"),
-        (rule("a", topic="elsewhere"), "to[0].topic is 'elsewhere', allowed are orders, payments"),
-        (rule("A"), "id is 'A', must match"),
-        (rule("a") + "---\n" + rule("b", topic="elsewhere"), "to[0].topic is 'elsewhere'"),
-        (rule("a") + "---\n", "rule is None, must be a mapping"),
-        (rule("good"), "id 'good' stands in two files"),
-        (rule("a").replace("version: 1", "version: 2026-01-01"), "version is datetime.date(2026, 1, 1), must be an integer"),
-        (condition("[2026-01-01]"), "when.all[0].value has datetime.date(2026, 1, 1), must hold texts, numbers or booleans"),
-        (condition("&self [*self]"), "when.all[0].value has [[...]], must hold texts, numbers or booleans"),
-        ("id: !!python/name:os.system x", "could not determine a constructor"),
-        (b"id: \xff", "not UTF-8"),
-        ("[" * 5_000, "nested too deeply"),
-    ],
-)
-def test_a_bad_file_is_named(tmp_path: Path, text: str | bytes, fault: str) -> None:
+FAULTS: list[tuple[str | bytes, str]] = [
+    ("{", "bad.yaml:1: "),
+    ("\tid: a", "bad.yaml:1: found character '\\t' that cannot start any token"),
+    ("just words", "bad.yaml:1: the rule is 'just words', must be a mapping"),
+    (rule("a", topic="elsewhere"), "bad.yaml:4: to[0].topic is 'elsewhere', allowed are orders, payments"),
+    (rule("A"), "bad.yaml:1: id is 'A', must match"),
+    (rule("a") + "---\n" + rule("b", topic="elsewhere"), "bad.yaml:9: to[0].topic is 'elsewhere'"),
+    ("# a comment\n\n" + rule("a", topic="elsewhere"), "bad.yaml:6: to[0].topic is 'elsewhere'"),
+    (rule("a") + "---\n", "bad.yaml:6: the rule is None, must be a mapping"),
+    (rule("good"), "bad.yaml:1: id 'good' stands twice in these files"),
+    (rule("a") + "prio: 1\n", "bad.yaml:5: prio is not a key that is allowed here, allowed are description, enabled, "),
+    (rule("a").replace("version: 1\n", ""), "bad.yaml:1: version is missing"),
+    (rule("a").replace("version: 1", "version: 2026-01-01"), "bad.yaml:1: "),
+    (condition("[2026-01-01]"), "bad.yaml:1: "),
+    (condition("[a, [b]]"), "bad.yaml:3: when.all[0].value[1] is ['b'], must be a text, a number, true or false"),
+    (condition("&self [*self]"), "bad.yaml:3: aliases (*name) are not allowed in rules"),
+    ("id: !!python/name:os.system x", "bad.yaml:1: could not determine a constructor"),
+    (b"id: a\nversion: \xff", "bad.yaml:2: not UTF-8: invalid start byte"),
+    ("[" * 5_000, "bad.yaml:1: nested deeper than "),
+    ("- 1: 2\n", "bad.yaml:1: the rule is [{'1': 2}], must be a mapping"),
+    ("? [a]\n: 1\n", "bad.yaml:1: "),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), FAULTS)
+def test_a_fault_names_file_and_line(tmp_path: Path, text: str | bytes, fault: str) -> None:
     with pytest.raises(InvalidRule) as refused:
         load(tmp_path, a_good=rule("good"), bad=text)
-    assert str(refused.value).startswith("bad.yaml: ")
-    assert fault in str(refused.value)
+    assert str(refused.value).startswith(fault)
+    assert str(refused.value).isprintable(), "one line"
+
+
+def test_all_faults_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(rule("A").replace("version: 1", "version: 0"))
+    (tmp_path / "b.yaml").write_text(rule("b", topic="elsewhere"))
+    found = baseline.read_files(sorted(tmp_path.glob("*.yaml")), TOPICS)
+    assert not found.rules
+    assert [(fault.file, fault.line, fault.what.split()[0]) for fault in found.faults] == [
+        ("a.yaml", 1, "id"), ("a.yaml", 2, "version"), ("b.yaml", 4, "to[0].topic"),
+    ]  # fmt: skip
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
     "state_backend": ("hashmap", StateBackend.HASHMAP),
     "dead_letter_share_limit": ("0.5", 0.5),
+    "mask_key_file": ("/etc/mask-key", "/etc/mask-key"),
     "window_ms": ("600000", 600_000),
     "slide_ms": ("20000", 20_000),
     "parallelism": ("4", 4),
@@ -131,4 +132,4 @@ def test_a_bad_rule_ends_the_start_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("id: A\n")
     with pytest.raises(SystemExit) as left:
         main.main(["--rules", str(tmp_path)])
-    assert str(left.value.code).startswith(f"--rules {tmp_path}: bad.yaml: id is 'A', must match")
+    assert str(left.value.code).startswith(f"--rules {tmp_path}: bad.yaml:1: id is 'A', must match")

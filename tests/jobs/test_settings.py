@@ -35,6 +35,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"start": "now"}, "--start is 'now', must be one of earliest-offset, latest-offset, group-offsets"),
     ({"python_mode": "jvm"}, "--python-mode is 'jvm', must be one of cluster, thread, process"),
     ({"destinations": ("a;b",)}, "--destinations is 'a;b', must be letters, digits, '.', '_' or '-'"),
+    *(
+        ({"destinations": (name,)}, f"--destinations is {name!r}, must not be a topic of the job itself")
+        for name in ("events", "rules", "rules.status", "events.dead-letters")
+    ),
     ({"destinations": ("a", "a")}, "--destinations is ('a', 'a'), must name each topic once"),
 ]
 
@@ -80,9 +84,15 @@ def test_the_defaults_stand_among_the_choices() -> None:
 @pytest.mark.parametrize("prefix", ["", "test-1."])
 def test_topics(prefix: str) -> None:
     topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud")).topics
-    names = [topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.late, topics.dead_letters, topics.sales]
-    expected = ["events", "events.heartbeat", "rules", "rules.status", "events.late", "events.dead-letters", "sales.by-category"]
+    names = [
+        topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.rule_audit, topics.late, topics.dead_letters,
+        topics.sales,
+    ]  # fmt: skip
+    expected = [
+        "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "sales.by-category",
+    ]  # fmt: skip
     assert names == [prefix + name for name in expected]
+    assert topics.own() == set(names)
     assert topics.routed() == {"orders": f"{prefix}orders", "fraud": f"{prefix}fraud"}
 
 

@@ -71,6 +71,10 @@ def test_the_user_has_the_last_word_on_client_properties() -> None:
     assert tables["events"]["properties.auto.offset.reset"] == "none"
 
 
+def test_rules_of_an_aborted_transaction_are_not_read() -> None:
+    assert kafka()["rules"]["properties.isolation.level"] == "read_committed"
+
+
 def test_exactly_once() -> None:
     tables = options(guarantee=Guarantee.EXACTLY_ONCE, transaction_timeout_ms=123_456)
     assert {name for name, table in tables.items() if PREFIX in table} == EXACTLY_ONCE_SINKS

@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from shop.v1.events_pb2 import Event, LineItem, Money
 
-from udfs.rules import EVENT_TYPES
+from udfs.rules.language import EVENT_TYPES, Rule, parse_rule
 from udfs.validation import decode
 
 NOW_MS: Final = 1_790_000_000_000
@@ -83,6 +83,11 @@ def rule(**changes: Any) -> dict[str, Any]:
 
 def rule_text(**changes: Any) -> str:
     return json.dumps(rule(**changes))
+
+
+def parsed(raw: Any) -> Rule:
+    """The checked rule, as if its JSON text had come over the rules topic."""
+    return parse_rule(json.dumps(raw), TOPICS)
 
 
 def conditional_rule(path: str, op: str, value: Any = None, events: tuple[str, ...] = ("*",), **changes: Any) -> dict[str, Any]:

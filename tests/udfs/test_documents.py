@@ -7,7 +7,7 @@ from shop.v1.events_pb2 import Event, LineItem, Money
 
 from tests.udfs import samples
 from udfs.documents import to_document
-from udfs.rules import EVENT_TYPES
+from udfs.rules.language import EVENT_TYPES
 
 UNSET_ENVELOPE = {"event_id": "", "session_id": "", "user_id": "", "event_time_ms": 0}
 

@@ -10,7 +10,7 @@ import pytest
 from shop.v1.events_pb2 import Event, LineItem, Money
 
 from tests.udfs import samples
-from udfs.rules import EVENT_TYPES
+from udfs.rules.language import EVENT_TYPES
 from udfs.validation import (
     CLOCK_GAP,
     EMPTY,

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.udfs import samples
-from udfs.rulebook import ACCEPTED, DELETED, MAX_REASON_LENGTH, REJECTED, STALE, Rulebook, Update
-from udfs.rules import NOWHERE, InvalidRule, Route
+from udfs.rules.engine import NOWHERE, Route
+from udfs.rules.language import InvalidRule
+from udfs.rules.rulebook import ACCEPTED, DELETED, MAX_REASON_LENGTH, MAX_RULES, REJECTED, STALE, Rulebook, Update
 
 
 def text(version: int, topic: str = "orders", rule_id: str = "a", **changes: Any) -> str:
@@ -28,7 +29,7 @@ def rulebook(*baseline: str, topics: tuple[str, ...] = samples.TOPICS) -> Rulebo
 def in_force(book: Rulebook) -> dict[str, int]:
     """Rule id -> version. That the compiled rules are these is checked by routing an order."""
     event = samples.event("order_placed")
-    topics = sorted({to.topic for rule in book if rule.enabled for to in rule.to})
+    topics = sorted({to.topic for rule in book if rule.live for to in rule.to})
     assert sorted(book.rule_set.route(event, "order_placed").ordered.split(";")) == (topics or [""])
     return {rule.id: rule.version for rule in book}
 
@@ -129,6 +130,7 @@ TIMELINES: dict[str, tuple[tuple[str, ...], list[Step]]] = {
         ],
     ),
     "disabled": ((V1,), [Step(text(2, enabled=False), ACCEPTED, 2, {"a": 2}), Step(V3, ACCEPTED, 3, {"a": 3})]),
+    "paused": ((V1,), [Step(text(2, mode="paused"), ACCEPTED, 2, {"a": 2}), Step(V3, ACCEPTED, 3, {"a": 3})]),
 }
 
 
@@ -213,10 +215,35 @@ def test_no_rules_route_nowhere() -> None:
     assert rulebook().rule_set.route(samples.event(), "product_viewed") == NOWHERE
 
 
-@pytest.mark.parametrize("bad_id", ["\x00\n", "\ud800", "\x7f" * 900_000], ids=["control characters", "lone surrogate", "a megabyte"])
+@pytest.mark.parametrize("bad_id", ["\x00\n", "\x7f" * 9_000, "ü" * 9_000], ids=["control characters", "long", "long, of two bytes"])
 def test_a_reason_can_be_sent(bad_id: str) -> None:
     update = rulebook().apply("a", json.dumps({**samples.rule(), bad_id: 1}))
     assert update.status == REJECTED
-    assert update.reason.startswith("rule has the key ")
+    assert update.reason.startswith(bad_id[:1].encode("unicode_escape").decode() if not bad_id.isprintable() else bad_id[:1])
     assert update.reason.isprintable()
-    assert len(update.reason.encode()) <= MAX_REASON_LENGTH
+    assert len(update.reason) <= MAX_REASON_LENGTH
+
+
+def test_masking_needs_a_key() -> None:
+    masked = samples.rule_text(id="a", to=[{"topic": "orders", "mask": ["user_id"]}])
+    assert rulebook().apply("a", masked).reason == "to[0].mask needs the job's --mask-key-file"
+    assert Rulebook((), samples.TOPICS, b"a key").apply("a", masked).status == ACCEPTED
+
+
+def test_no_more_rules_than_are_allowed() -> None:
+    def one(number: int, version: int = 1) -> tuple[str, str]:
+        return f"r{number}", text(version, rule_id=f"r{number}")
+
+    book = rulebook(*(one(number)[1] for number in range(MAX_RULES)))
+    full = book.apply(*one(100_000))
+    assert (full.status, full.reason) == (REJECTED, f"{MAX_RULES} rules are in force, more are not allowed")
+    assert book.apply(*one(7, 2)).status == ACCEPTED, "a rule in force can be changed"
+    assert book.apply("r8", None).status == DELETED
+    assert book.apply(*one(100_000)).status == ACCEPTED, "there is room again"
+    assert book.apply(*one(100_001)).status == REJECTED
+    assert len(list(book)) == MAX_RULES
+
+
+def test_no_larger_baseline_than_is_allowed() -> None:
+    with pytest.raises(InvalidRule, match=f"the baseline has {MAX_RULES + 1} rules, allowed are {MAX_RULES}"):
+        rulebook(*(text(1, rule_id=f"r{number}") for number in range(MAX_RULES + 1)))

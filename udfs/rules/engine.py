@@ -1,0 +1,391 @@
+"""The rules in force, compiled: event in, route out.
+
+Rules are indexed by event type, and within a type by the first text that they demand of a scalar field
+(`path == text`, or `in`), so that a thousand rules for a thousand products cost one look-up. A change compiles the types
+that it touches again, at the next event of that type.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from shop.v1.events_pb2 import Event
+
+from udfs.rules.aggregates import observation
+from udfs.rules.conditions import Predicate, Slots, Values, compile_when, conjunction
+from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, Rule
+from udfs.rules.paths import MISSING, is_scalar, scalar_reader
+from udfs.validation import UNKNOWN
+
+DESTINATION_SEPARATOR: Final = ";"
+FORM_SEPARATOR: Final = "|"
+"""Separates a destination's topic from its key and its payload, both in hexadecimal digits, where they are not the event's."""
+AGGREGATE_MARK: Final = "?"
+"""Begins a destination that is an observation for an aggregating rule."""
+
+_HASH_RANGE: Final = 1_000_000
+_TIMED_EVERY: Final = 4_096
+_MAX_KEPT_ROUTES: Final = 1_000
+"""By event type. Rules that match independently of each other make more combinations than memory holds."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ALL_TYPES: Final = (*EVENT_TYPES, UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where one event goes: two lists of destinations, the form in which they leave the Python stage."""
+
+    ordered: str
+    unordered: str
+
+
+NOWHERE: Final = Route("", "")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of a rule on this subtask since it came into force."""
+
+    evaluated: int = 0
+    matched: int = 0
+    shadow_matched: int = 0
+    errors: int = 0
+    time_ns: int = 0
+    """Estimated from every 4096th event of a type."""
+
+
+@dataclass(slots=True)
+class _Compiled:
+    rule: Rule
+    rank: tuple[int, str]
+    holds: Predicate
+    counters: Counters
+    is_shadow: bool
+    is_plain: bool
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is compiled for one event type."""
+
+    slots: Slots
+    always: list[_Compiled] = field(default_factory=list)
+    index: list[tuple[int, dict[Any, list[_Compiled]]]] = field(default_factory=list)
+    fallbacks: list[_Compiled] = field(default_factory=list)
+    is_grouped: bool = False
+    fixed: Route | None = None
+    events: int = 0
+    counted: int = 0
+    routes: dict[tuple[str, ...], Route] = field(default_factory=dict)
+
+    def rules(self) -> list[_Compiled]:
+        found = {each.rule.id: each for each in (*self.always, *self.fallbacks)}
+        found |= {each.rule.id: each for _, table in self.index for entries in table.values() for each in entries}
+        return list(found.values())
+
+
+class RuleSet:
+    """The rules in force. Not for several threads."""
+
+    def __init__(self, rules: Iterable[Rule] = (), mask_key: bytes | None = None) -> None:
+        """
+        Args:
+            mask_key: key of the hash that masks fields; rules that mask must not come in without one.
+        """
+        self._mask_key = mask_key
+        self._rules: dict[str, Rule] = {}
+        self._counters: dict[str, Counters] = {}
+        self._plans: dict[str, _Plan] = {}
+        for rule in rules:
+            self.put(rule)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def put(self, rule: Rule) -> None:
+        """Brings a rule into force, in place of the one of the same id."""
+        self.remove(rule.id)
+        if rule.live:
+            self._rules[rule.id] = rule
+            self._counters[rule.id] = Counters()
+            self._forget(rule)
+
+    def remove(self, rule_id: str) -> None:
+        """Takes a rule out of force."""
+        rule = self._rules.pop(rule_id, None)
+        if rule is not None:
+            self._forget(rule)
+            del self._counters[rule_id]
+
+    def _forget(self, rule: Rule) -> None:
+        for event_type in _types(rule):
+            plan = self._plans.pop(event_type, None)
+            if plan is not None:
+                self._settle(plan)
+
+    def counters(self) -> Mapping[str, Counters]:
+        """Counters by rule id."""
+        for plan in self._plans.values():
+            self._settle(plan)
+        return self._counters
+
+    def _settle(self, plan: _Plan) -> None:
+        """Events are counted by type, and not by rule: this adds them to the rules of the type."""
+        new = plan.events - plan.counted
+        plan.counted = plan.events
+        for compiled in plan.rules() if new else ():
+            compiled.counters.evaluated += new
+            if plan.fixed is not None:
+                compiled.counters.matched += new
+
+    def route(self, event: Event, event_type: str) -> Route:
+        """Where `event` goes. A destination that several rules name gets it once; order "none" wins over "session",
+        since whoever asked for it without delay can't be served by the ordered copy. Of several forms of the event for one
+        destination, that of the rule of the highest priority wins."""
+        plan = self._plans.get(event_type) or self._compile(event_type)
+        plan.events += 1
+        if plan.fixed is not None:
+            return plan.fixed
+        values = plan.slots.values(event)
+        matched = self._matched(plan, values)
+        if not matched:
+            return NOWHERE
+        key = tuple([each.rule.id for each in matched])
+        route = plan.routes.get(key)
+        if route is None:
+            route = self._make_route(matched, event)
+            if len(plan.routes) < _MAX_KEPT_ROUTES and all(each.is_plain for each in matched):
+                plan.routes[key] = route
+        return route
+
+    def matches(self, event: Event, event_type: str) -> list[tuple[Rule, bool]]:
+        """The rules that match, shadow rules too, the highest priority first; and whether each routes the event."""
+        plan = self._plans.get(event_type) or self._compile(event_type)
+        values = plan.slots.values(event)
+        routing = {each.rule.id for each in self._matched(plan, values)}
+        candidates = sorted(plan.rules(), key=lambda each: each.rank)
+        return [(each.rule, each.rule.id in routing) for each in candidates if each.rule.id in routing or _holds(each, values)]
+
+    # -- evaluation -----------------------------------------------------------------------------------------------------------
+
+    def _matched(self, plan: _Plan, values: Values) -> list[_Compiled]:
+        """The rules that route the event, by rank."""
+        candidates = plan.always
+        for slot, table in plan.index:
+            more = table.get(values[slot])
+            if more is not None:
+                candidates = candidates + more
+        if plan.events % _TIMED_EVERY == 1:
+            matched = _timed(candidates, values)
+        else:
+            try:
+                matched = [each for each in candidates if each.holds(values)]
+            except Exception:
+                matched = [each for each in candidates if _holds(each, values)]
+        matched = _routing(plan, matched)
+        if not matched and plan.fallbacks:
+            matched = _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
+        return matched
+
+    def _make_route(self, matched: list[_Compiled], event: Event) -> Route:
+        chosen: dict[str, tuple[str, str]] = {}
+        for rule in [each.rule for each in matched if each.rule.when.aggregate is None]:
+            for destination in rule.to:
+                order, token = chosen.get(destination.topic, (destination.order, ""))
+                chosen[destination.topic] = (
+                    "none" if "none" in (order, destination.order) else "session",
+                    token or self._token(destination, event),
+                )
+        aggregating = [each.rule for each in matched if each.rule.when.aggregate is not None]
+        observations = [told for rule in aggregating if (told := observation(rule, event, but=chosen)) is not None]
+        unordered = [token for order, token in chosen.values() if order == "none"]
+        unordered += [AGGREGATE_MARK + told for told in observations]
+        return Route(
+            ordered=DESTINATION_SEPARATOR.join(token for order, token in chosen.values() if order == "session"),
+            unordered=DESTINATION_SEPARATOR.join(unordered),
+        )
+
+    def _token(self, destination: Destination, event: Event) -> str:
+        if destination.plain:
+            return destination.topic
+        key = ""
+        if destination.key is None and "session_id" in (destination.mask or ()):
+            key = self._masked(event.session_id).encode().hex()
+        elif destination.key is not None:
+            value = scalar_reader(destination.key)(event)
+            text = "" if value is MISSING else str(value)
+            if destination.key.removeprefix("$.") in (destination.mask or ()):
+                text = self._masked(text)
+            key = text.encode().hex()
+        payload = ""
+        if destination.fields or destination.mask:
+            payload = reshape(event, destination.fields, destination.mask or (), self._masked).SerializeToString().hex()
+        return FORM_SEPARATOR.join((destination.topic, key, payload))
+
+    def _masked(self, text: str) -> str:
+        """A keyed hash of the text: equal texts stay equal, and who has no key can't try names until one fits."""
+        assert self._mask_key is not None, "rules that mask are refused without a key"
+        return hmac.digest(self._mask_key, text.encode(), "sha256").hex()[:32] if text else ""
+
+    # -- compilation ----------------------------------------------------------------------------------------------------------
+
+    def _compile(self, event_type: str) -> _Plan:
+        plan = _Plan(Slots())
+        indexed: dict[int, dict[Any, list[_Compiled]]] = {}
+        rules = sorted((rule for rule in self._rules.values() if event_type in _types(rule)), key=_rank)
+        for rule in rules:
+            compiled = _Compiled(
+                rule=rule,
+                rank=_rank(rule),
+                holds=conjunction([*compile_when(rule.when, plan.slots), *_limits(rule, plan.slots)]),
+                counters=self._counters[rule.id],
+                is_shadow=rule.mode == "shadow",
+                is_plain=rule.when.aggregate is None and all(destination.plain for destination in rule.to),
+            )
+            plan.is_grouped |= rule.match == "first"
+            demanded = _demanded_texts(rule)
+            if rule.when.unmatched:
+                plan.fallbacks.append(compiled)
+            elif demanded is None:
+                plan.always.append(compiled)
+            else:
+                path, texts = demanded
+                table = indexed.setdefault(plan.slots.of(path), {})
+                for text in texts:
+                    table.setdefault(text, []).append(compiled)
+        plan.index = list(indexed.items())
+        if all(_is_unconditional(rule) for rule in rules):
+            plan.fixed = self._make_route(plan.always, Event())
+        self._plans[event_type] = plan
+        return plan
+
+
+def _types(rule: Rule) -> tuple[str, ...]:
+    return _ALL_TYPES if ANY in rule.when.events else rule.when.events
+
+
+def _rank(rule: Rule) -> tuple[int, str]:
+    return (-rule.priority, rule.id)
+
+
+def _is_unconditional(rule: Rule) -> bool:
+    when = rule.when
+    conditions = (when.all, when.any, when.not_, when.aggregate, rule.valid_from, rule.valid_until, rule.rollout, rule.sample)
+    is_simple = rule.mode == "active" and rule.match == "all" and not when.unmatched
+    return is_simple and all(each is None for each in conditions) and all(each.plain for each in rule.to)
+
+
+def _demanded_texts(rule: Rule) -> tuple[str, tuple[str, ...]] | None:
+    """A scalar path and the texts of which it must have one for the rule to match, if there is such a condition."""
+    for condition in rule.when.all or ():
+        if isinstance(condition, Comparison) and condition.op == "==" and isinstance(condition.value, str):
+            texts: tuple[Any, ...] = (condition.value,)
+        elif isinstance(condition, Membership) and all(isinstance(each, str) for each in condition.value):
+            texts = tuple(dict.fromkeys(condition.value))
+        else:
+            continue
+        if is_scalar(condition.path):
+            return condition.path, texts
+    return None
+
+
+def _limits(rule: Rule, slots: Slots) -> list[Predicate]:
+    """The conditions that stand outside `when`: validity, rollout, sample."""
+    found: list[Predicate] = []
+    if rule.valid_from is not None:
+        slot, start = slots.of("$.event_time_ms"), _epoch_ms(rule.valid_from)
+        found.append(lambda values: values[slot] >= start)
+    if rule.valid_until is not None:
+        end_slot, end = slots.of("$.event_time_ms"), _epoch_ms(rule.valid_until)
+        found.append(lambda values: values[end_slot] < end)
+    if rule.rollout is not None:
+        found.append(_share(slots.of(f"$.{rule.rollout.by}"), f"rollout/{rule.id}", rule.rollout.percent))
+    if rule.sample is not None:
+        found.append(_share(slots.of("$.event_id"), f"sample/{rule.id}", rule.sample))
+    return found
+
+
+def _epoch_ms(moment: datetime) -> int:
+    # Rounded up: an event's time is whole milliseconds, and none is in force before its rule. Without floats, which lose one.
+    return -((_EPOCH - moment) // timedelta(milliseconds=1))
+
+
+def _share(slot: int, salt: str, percent: float) -> Predicate:
+    """True for `percent` of the values, by hash: the same on every subtask, at every replay, and growing with `percent`."""
+    start, below = zlib.crc32(salt.encode()), percent / 100 * _HASH_RANGE
+    return lambda values: share_of(values[slot], start) < below
+
+
+def share_of(value: str, start: int) -> int:
+    """A number from 0 to 999,999 that depends on nothing but its arguments."""
+    # CRC-32 is linear: two salts give numbers that are apart by a constant xor. The multiplication takes that away.
+    mixed = (zlib.crc32(value.encode(), start) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+    return ((mixed >> 32) * _HASH_RANGE) >> 32
+
+
+def _routing(plan: _Plan, matched: list[_Compiled]) -> list[_Compiled]:
+    """Counts matches, takes out shadow rules and those that lost to a better one of their group, and sorts."""
+    if len(matched) > 1:
+        matched.sort(key=lambda each: each.rank)
+    routing = []
+    taken: set[str] = set()
+    for compiled in matched:
+        if compiled.is_shadow:
+            compiled.counters.shadow_matched += 1
+            continue
+        if plan.is_grouped and compiled.rule.group is not None:
+            if compiled.rule.group in taken:
+                continue
+            taken.add(compiled.rule.group)
+        compiled.counters.matched += 1
+        routing.append(compiled)
+    return routing
+
+
+def _holds(compiled: _Compiled, values: Values) -> bool:
+    """As compiled.holds, but an error counts and is a no: a rule must never stop the job."""
+    try:
+        return compiled.holds(values)
+    except Exception:
+        compiled.counters.errors += 1
+        return False
+
+
+def _timed(candidates: list[_Compiled], values: Values) -> list[_Compiled]:
+    matched = []
+    for compiled in candidates:
+        start = time.perf_counter_ns()
+        if _holds(compiled, values):
+            matched.append(compiled)
+        compiled.counters.time_ns += (time.perf_counter_ns() - start) * _TIMED_EVERY
+    return matched
+
+
+def reshape(event: Event, fields: tuple[str, ...] | None, mask: tuple[str, ...], masked: Callable[[str], str]) -> Event:
+    """A copy with only `fields` (dotted names; None: all), and with keyed hashes in place of the texts of `mask`.
+
+    What this version of the schema does not know is left out: nobody can tell whether it may be seen.
+    """
+    copy = Event()
+    if fields is None:
+        copy.CopyFrom(event)
+    else:
+        FieldMask(paths=fields).MergeMessage(event, copy)
+    copy.DiscardUnknownFields()
+    for name in mask:
+        *parents, leaf = name.split(".")
+        message: Any = copy
+        for parent in parents:
+            if not message.HasField(parent):
+                break
+            message = getattr(message, parent)
+        else:
+            setattr(message, leaf, masked(getattr(message, leaf)))
+    return copy

@@ -1,0 +1,428 @@
+"""The rule language: what a rule may say, checked.
+
+Pydantic models are the one definition of the form: they validate what comes over the topic and from files, and give
+rules/rule.schema.json for editors. docs/rules.md is the reference. Pure: no Flink, no I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from shop.v1.events_pb2 import Event
+
+from udfs.rules import paths
+from udfs.rules.values import (
+    MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
+    PATH_OPS,
+    AnyOperator,
+    Duration,
+    FieldName,
+    Grouping,
+    JsonPath,
+    Moment,
+    MoneyPath,
+    Name,
+    Number,
+    NumberPath,
+    NumbersPath,
+    Operator,
+    Pattern,
+    Percent,
+    Scalar,
+    ScalarPath,
+    minor_units,
+)
+from udfs.validation import UNKNOWN
+
+ANY: Final = "*"
+EVENT_TYPES: Final = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["payload"].fields)
+MAX_VERSION: Final = 2**31 - 1
+
+# Limits: whatever stands on the topic, reading it stays cheap.
+MAX_RULE_BYTES: Final = 65_536
+MAX_DEPTH: Final = 16
+
+
+class InvalidRule(Exception):
+    """A rule that can't be used.
+
+    Attributes:
+        faults: (place in the rule, what is wrong and what is allowed), all that were found; the text is the first.
+    """
+
+    def __init__(self, *faults: tuple[tuple[str | int, ...], str]) -> None:
+        self.faults = faults
+        super().__init__(_sentence(*faults[0]))
+
+
+def _sentence(place: tuple[str | int, ...], what: str) -> str:
+    return f"{place_name(place)} {what}" if place else what
+
+
+def place_name(place: tuple[str | int, ...]) -> str:
+    """("when", "all", 0, "op") -> when.all[0].op"""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Comparison(_Model):
+    """True if any value found at `path` compares so (with `every`: all of them, and at least one)."""
+
+    path: JsonPath
+    op: AnyOperator
+    value: Scalar
+    every: bool = False
+
+
+class Membership(_Model):
+    """True if any value found at `path` is one of the list."""
+
+    path: JsonPath
+    op: Literal["in"]
+    value: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    every: bool = False
+
+
+class Contains(_Model):
+    """True if any text found at `path` contains the text."""
+
+    path: JsonPath
+    op: Literal["contains"]
+    value: Annotated[str, Field(min_length=1)]
+    every: bool = False
+
+
+class Matches(_Model):
+    """True if any text found at `path` matches the pattern somewhere (syntax of RE2; ^ and $ anchor it)."""
+
+    path: JsonPath
+    op: Literal["matches"]
+    value: Pattern
+    every: bool = False
+
+
+class Exists(_Model):
+    """True if anything is found at `path`."""
+
+    path: JsonPath
+    op: Literal["exists"]
+
+
+class Money(_Model):
+    """Compares an amount of money in major units; another currency is false."""
+
+    money: MoneyPath
+    op: Operator
+    amount: Annotated[str, Field(max_length=30)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        minor_units(self.amount, self.currency)
+        return self
+
+
+class Count(_Model):
+    """Compares how many values are found."""
+
+    count: JsonPath
+    op: Operator
+    value: int
+
+
+class Sum(_Model):
+    """Compares the sum of the numbers found."""
+
+    sum: NumbersPath
+    op: Operator
+    value: Number
+
+
+class All(_Model):
+    """True if all of the conditions hold."""
+
+    all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
+
+
+class AnyOf(_Model):
+    """True if one of the conditions holds."""
+
+    any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
+
+
+class Not(_Model):
+    """True if the condition does not hold."""
+
+    not_: Condition = Field(alias="not")
+
+
+_KINDS: Final = ("all", "any", "not", "money", "count", "sum")
+
+
+def _kind(raw: Any) -> str | None:
+    if not isinstance(raw, dict):  # a condition itself, when a rule is written out
+        return next((kind for kind, model in _CONDITIONS.items() if type(raw) is model), None)
+    for key in _KINDS:
+        if key in raw:
+            return key
+    if "path" not in raw:
+        return None
+    op = raw.get("op")
+    return op if op in PATH_OPS else "comparison"
+
+
+Condition = Annotated[
+    Annotated[Comparison, Tag("comparison")]
+    | Annotated[Membership, Tag("in")]
+    | Annotated[Contains, Tag("contains")]
+    | Annotated[Matches, Tag("matches")]
+    | Annotated[Exists, Tag("exists")]
+    | Annotated[Money, Tag("money")]
+    | Annotated[Count, Tag("count")]
+    | Annotated[Sum, Tag("sum")]
+    | Annotated[All, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[Not, Tag("not")],
+    Discriminator(
+        _kind,
+        custom_error_type="condition",
+        custom_error_message="must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not",
+    ),
+]
+
+
+class Aggregate(_Model):
+    """True from the event on with which the number (or a sum) over the events that fit `when`, of one key, in the
+    sliding window that ends with it, compares so."""
+
+    count: Literal["events"] | None = None
+    sum: NumberPath | None = None
+    by: Grouping
+    within: Duration
+    op: Literal[">", ">="]
+    value: Number
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.count is None) == (self.sum is None):
+            raise ValueError("must have one of count: events and sum: PATH")
+        return self
+
+
+class When(_Model):
+    """Which events the rule matches: `events`, and all of the conditions."""
+
+    events: Annotated[tuple[str, ...], Field(min_length=1)]
+    all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    not_: Condition | None = Field(default=None, alias="not")
+    unmatched: bool = False
+    aggregate: Aggregate | None = None
+
+    @field_validator("events")
+    @classmethod
+    def _known(cls, events: tuple[str, ...]) -> tuple[str, ...]:
+        for event in events:
+            if event not in (*EVENT_TYPES, UNKNOWN, ANY):
+                raise ValueError(f'has {event!r}, allowed are {", ".join((*EVENT_TYPES, UNKNOWN))} and "{ANY}"')
+        return events
+
+
+class Destination(_Model):
+    """Where matching events go, how, and in which form."""
+
+    topic: str
+    order: Literal["session", "none"] = "session"
+    key: ScalarPath | None = None
+    fields: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    mask: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether events go there as they came."""
+        return self.key is None and self.fields is None and self.mask is None
+
+    @field_validator("mask")
+    @classmethod
+    def _texts(cls, mask: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in mask or ():
+            if not paths.is_text_field(name):
+                raise ValueError(f"has {name!r}, only a single text field can be masked")
+        return mask
+
+
+class Rollout(_Model):
+    """A share of sessions or users, always the same ones while `percent` grows."""
+
+    percent: Percent
+    by: Literal["session_id", "user_id"] = "session_id"
+
+
+class Rule(_Model):
+    """One routing rule. A higher version of the same id replaces a lower one."""
+
+    id: Name
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    description: Annotated[str, Field(max_length=1_000)] = ""
+    owner: Annotated[str, Field(max_length=100)] = ""
+    tags: tuple[Annotated[str, Field(max_length=50)], ...] = ()
+    enabled: bool = True
+    mode: Literal["active", "shadow", "paused"] = "active"
+    priority: Annotated[int, Field(ge=-1_000, le=1_000)] = 0
+    match: Literal["all", "first"] = "all"
+    group: Name | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
+    rollout: Rollout | None = None
+    sample: Percent | None = None
+    when: When
+    to: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=20)]
+
+    @property
+    def live(self) -> bool:
+        """Whether it is evaluated at all."""
+        return self.enabled and self.mode != "paused"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValueError("valid_from must be before valid_until")
+        if (self.match == "first") != (self.group is not None):
+            raise ValueError("match: first and group belong together")
+        if len({destination.topic for destination in self.to}) < len(self.to):
+            raise ValueError("to has a topic twice")
+        if self.when.aggregate is not None:
+            if any(destination.order != "none" or not destination.plain for destination in self.to):
+                raise ValueError("a rule with when.aggregate takes destinations with order: none and without key, fields and mask")
+            if self.match == "first" or self.when.unmatched:
+                raise ValueError("when.aggregate goes with neither match: first nor when.unmatched")
+        return self
+
+
+def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = True) -> Rule:
+    """Reads a rule from JSON text and checks it.
+
+    Args:
+        text: at most MAX_RULE_BYTES, nested at most MAX_DEPTH deep.
+        allowed_topics: what destinations may name.
+        can_mask: whether there is a key to mask fields with.
+
+    Raises:
+        InvalidRule: with every fault found.
+    """
+    _require_small(text)
+    try:
+        rule = Rule.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidRule(*_faults(error)) from None
+    faults: list[tuple[tuple[str | int, ...], str]] = []
+    for index, destination in enumerate(rule.to):
+        if destination.topic not in allowed_topics:
+            faults.append((("to", index, "topic"), f"is {destination.topic!r}, allowed are {', '.join(allowed_topics)}"))
+        if destination.mask and not can_mask:
+            faults.append((("to", index, "mask"), "needs the job's --mask-key-file"))
+    if faults:
+        raise InvalidRule(*faults)
+    return rule
+
+
+def _require_small(text: str) -> None:
+    """Refuses what would be costly to read before anything reads it as a rule."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_RULE_BYTES:
+        raise InvalidRule(((), f"the rule has {size} bytes, allowed are {MAX_RULE_BYTES}"))
+    depth = deepest = 0
+    # A text that does not end is taken to the end of the rule: looking for another at each quote in it would be quadratic.
+    for bracket in re.findall(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket, 0)
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH:
+        raise InvalidRule(((), f"the rule is nested {deepest} deep, allowed are {MAX_DEPTH}"))
+    try:
+        json.loads(text, object_pairs_hook=_unique)
+    except ValueError as error:
+        raise InvalidRule(((), f"not JSON: {error}")) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
+
+
+_CONDITIONS: Final[dict[str, type[_Model]]] = {
+    "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
+    "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
+}  # fmt: skip
+_PARTS: Final[dict[str | int, type[_Model]]] = {**_CONDITIONS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
+_OWN_TEXTS: Final = frozenset({"value_error", "condition"})
+_WORDS: Final = {
+    "a valid array": "a list", "an object": "a mapping", "a valid string": "a text", "a valid boolean": "true or false",
+    "a valid tuple": "a list", "a valid integer": "a whole number", "a valid number": "a number", "match pattern": "match",
+    " after validation": "", "items": "entries", "item": "entry",
+}  # fmt: skip
+_MAX_SHOWN: Final = 100
+
+
+def _faults(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
+    faults = [(fault, _without_tags(fault["loc"])) for fault in error.errors(include_url=False)]
+    places = [place for _, place in faults]
+    # A list of which an entry is faulty is also called too short.
+    return [
+        (place, _what(fault))
+        for fault, place in faults
+        if fault["type"] != "too_short" or not any(other[: len(place)] == place != other for other in places)
+    ]
+
+
+def _what(fault: ErrorDetails) -> str:
+    """A fault in the words of docs/rules.md, and not in pydantic's."""
+    given = fault["input"]
+    if fault["type"] in ("json_invalid", "string_unicode"):  # lone surrogates: Python's own reader takes them
+        return f"not JSON: {fault.get('ctx', {}).get('error', 'not UTF-8')}"
+    if fault["type"] == "missing":
+        return "is missing"
+    if fault["type"] == "extra_forbidden":
+        parent = fault["loc"][-2] if len(fault["loc"]) > 1 else None
+        model = Rule if parent is None else _PARTS.get(parent, Destination)
+        keys = (field.alias or name for name, field in model.model_fields.items())
+        return f"is not a key that is allowed here, allowed are {', '.join(sorted(keys))}"
+    if fault["type"] in _OWN_TEXTS:
+        message = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
+        is_whole = isinstance(given, dict | list) and not message.startswith(("must", "allowed"))
+        return message if is_whole else f"is {_shown(given)}, {message}"
+    message = re.sub(r"^\w+ should", "must", fault["msg"])
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return f"is {_shown(given)}, {message}" if fault["loc"] else f"the rule is {_shown(given)}, {message}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def _without_tags(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Pydantic names the kind of a condition behind its place: ("when", "all", 0, "comparison", "op") -> (…, 0, "op")."""
+    kept: list[str | int] = []
+    was_tag = False
+    for index, part in enumerate(place):
+        before = place[index - 1] if index else None
+        was_tag = not was_tag and part in _CONDITIONS and (isinstance(before, int) or before == "not")
+        if not was_tag:
+            kept.append(part)
+    return tuple(kept)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a rule: rules/rule.schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Rule.model_json_schema() | {"title": "millrace rule"}

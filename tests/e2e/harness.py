@@ -89,7 +89,9 @@ class Job:
 
         def complete() -> bool:
             found = [json.loads(message.value() or b"{}") for message in self.read(self.topics.rule_status)]
-            answers[:] = [each for each in found if each["rule_id"] == rule_id and each["time_ms"] >= since_ms]
+            answers[:] = [
+                each for each in found if each["rule_id"] == rule_id and each["time_ms"] >= since_ms and each["status"] != "counted"
+            ]
             return len(answers) >= self.stack.parallelism
 
         wait_until(complete, f"the status of rule {rule_id}")

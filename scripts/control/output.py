@@ -1,0 +1,41 @@
+"""What all commands share: how they print, fail, and find the destinations that rules may name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from jobs.settings import Settings
+
+
+class CommandError(Exception):
+    """Ends a command with one line on standard error."""
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def add_common(parser: argparse.ArgumentParser, *, kafka: bool = False) -> None:
+    """Options that several commands have. With `kafka`: where the brokers are, and the prefix of the topics."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--destinations", default=",".join(Settings.destinations), help="topics that rules may name, as the job's option")
+    if kafka:
+        parser.add_argument("--bootstrap", default="127.0.0.1:9092", help="Kafka brokers (default: 127.0.0.1:9092)")
+        parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
+
+
+def destinations(options: argparse.Namespace) -> tuple[str, ...]:
+    """The topics that rules may name."""
+    return tuple(part for part in options.destinations.split(",") if part)
+
+
+def emit(options: argparse.Namespace, result: Any, lines: Iterable[str]) -> None:
+    """Prints `result` as JSON if asked to, else the lines."""
+    if options.json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        for line in lines:
+            print(line)

@@ -1,0 +1,136 @@
+"""Reads a topic up to its end as it is now. Commits nothing and joins no group, so nobody else's reading is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from scripts.control.output import CommandError
+
+_TIMEOUT_S: Final = 15.0
+_BATCH: Final = 1_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One Kafka record. An empty value and none are told apart: the latter deletes from a compacted topic."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    key: bytes
+    value: bytes | None
+
+
+def read_topic(bootstrap: str, topic: str, last: int | None = None) -> list[Record]:
+    """All records, those of one partition in its order; or the `last` of them by their timestamps, in the order of these.
+
+    Raises:
+        CommandError: no broker answers, or there is no such topic.
+    """
+    with _consumer(bootstrap, topic) as (consumer, partitions):
+        starts = []
+        ends = {}
+        for partition in partitions:
+            begin, ends[partition] = _range(consumer, topic, partition)
+            starts.append(TopicPartition(topic, partition, begin if last is None else max(begin, ends[partition] - last)))
+        consumer.assign(starts)
+        waiting = {start.partition for start in starts if start.offset < ends[start.partition]}
+        records = []
+        while waiting:
+            for message in _consume(consumer, topic):
+                partition, offset = message.partition() or 0, message.offset() or 0
+                if message.error() is None and offset < ends[partition]:
+                    records.append(_record(message))
+                # The end of a partition is told apart from its last record: behind that one a transaction may have left marks.
+                if message.error() is not None or offset >= ends[partition] - 1:
+                    waiting.discard(partition)
+    if last is None:
+        return records
+    records.sort(key=lambda record: record.time_ms)
+    return records[max(0, len(records) - last) :]
+
+
+def read_record(bootstrap: str, topic: str, partition: int, offset: int) -> Record:
+    """One record.
+
+    Raises:
+        CommandError: no broker answers, or there is no such record.
+    """
+    with _consumer(bootstrap, topic) as (consumer, partitions):
+        if partition not in partitions:
+            raise CommandError(f"{topic} has no partition {partition}, there are {', '.join(map(str, partitions))}", 1)
+        begin, end = _range(consumer, topic, partition)
+        if not begin <= offset < end:
+            raise CommandError(f"{topic}[{partition}] has no offset {offset}, there are {begin} to {end - 1}", 1)
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        message = _consume(consumer, topic)[0]
+        if message.error() is not None or message.offset() != offset:
+            raise CommandError(f"{topic}[{partition}] has no record at offset {offset}: compacted away, or a mark of a transaction", 1)
+        return _record(message)
+
+
+@contextmanager
+def _consumer(bootstrap: str, topic: str) -> Iterator[tuple[Consumer, list[int]]]:
+    """A consumer, and the topic's partitions. No AdminClient: librdkafka's has ended the process here (scripts/demo_app/feed.py)."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "millrace-control",  # the client insists on one; nothing is committed
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 20,  # the broker tells the end of a topic only after it; a push reads four
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        }
+    )
+    try:
+        found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
+        if found.error is not None:
+            raise CommandError(f"there is no topic {topic} at {bootstrap} ({found.error.str()}); see --topic-prefix")
+        yield consumer, sorted(found.partitions)
+    except KafkaException as error:
+        raise CommandError(f"Kafka at {bootstrap}: {_reason(error)}") from error
+    finally:
+        consumer.close()
+
+
+def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S, cached=False)
+    if found is None:
+        raise CommandError(f"{topic}[{partition}]: no answer")
+    return int(found[0]), int(found[1])
+
+
+def _consume(consumer: Consumer, topic: str) -> list[Message]:
+    """The next messages, at least one; the ends of partitions among them."""
+    first = consumer.poll(_TIMEOUT_S)
+    if first is None:
+        raise CommandError(f"{topic}: no answer for {_TIMEOUT_S:.0f} s")
+    messages = [first, *consumer.consume(_BATCH, 0)]  # with a timeout, consume() waits for a whole batch
+    for message in messages:
+        error = message.error()
+        if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            raise KafkaException(error)
+    return messages
+
+
+def _record(message: Message) -> Record:
+    key = message.key()
+    return Record(
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        time_ms=message.timestamp()[1],
+        key=key.encode() if isinstance(key, str) else key or b"",
+        value=message.value(),
+    )
+
+
+def _reason(error: KafkaException) -> str:
+    first = error.args[0] if error.args else error
+    return first.str() if isinstance(first, KafkaError) else str(first)

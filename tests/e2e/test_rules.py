@@ -1,0 +1,146 @@
+"""Rules that change, aggregate, mask and survive, on real Kafka and real Flink."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from shop.v1.events_pb2 import Event
+
+from scripts.stack import Stack
+from tests.e2e.harness import Job, now_ms, order, running_job, wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    folder = tmp_path_factory.mktemp("rules")
+    key = folder / "mask-key"
+    key.write_bytes(b"a secret")
+    with running_job(stack, "rules", folder, "--mask-key-file", str(key), "--rule-counters-ms", "500") as running:
+        yield running
+
+
+def send(job: Job, *events: Event) -> None:
+    producer = Producer({"bootstrap.servers": job.stack.bootstrap, "partitioner": "murmur2_random"})
+    for event in events:
+        producer.produce(job.topics.events, event.SerializeToString(), event.session_id.encode(), timestamp=event.event_time_ms)
+    assert producer.flush(30) == 0
+
+
+def view(session_id: str) -> Event:
+    event = Event(event_id=f"v-{random.random()}", session_id=session_id, event_time_ms=now_ms())
+    event.product_viewed.product_id = "p-1"
+    return event
+
+
+def accepted(job: Job, rule: dict[str, Any]) -> None:
+    assert {answer["status"] for answer in job.push_rule(rule)} == {"accepted"}
+
+
+def test_200_changes_lose_double_and_reorder_nothing(job: Job) -> None:
+    """The rule that changes is in shadow mode: it is compiled and evaluated anew 200 times, and routes nothing."""
+    with job.generating("--rate", "2000", "--for", "600", "--seed", "21", "--late", "0.01", "--duplicates", "0.01") as ledger:
+        for version in range(1, 201):
+            rule = {
+                "id": "changing", "version": version, "mode": "shadow",
+                "when": {"events": ["*"], "all": [{"path": "$.event_time_ms", "op": ">", "value": version}]},
+                "to": [{"topic": "orders"}],
+            }  # fmt: skip
+            job.produce(job.topics.rules, b"changing", json.dumps(rule).encode())
+        wait_until(lambda: _newest(job, "changing") == {0: 200, 1: 200}, "version 200 on both subtasks")
+    job.verify(ledger)
+    assert job.restarts() == 0
+
+
+def _newest(job: Job, rule_id: str) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for message in job.read(job.topics.rule_status):
+        status = json.loads(message.value() or b"{}")
+        if status["rule_id"] == rule_id and status["status"] == "accepted":
+            found[status["subtask"]] = max(found.get(status["subtask"], 0), status["version"])
+    return found
+
+
+def test_a_rule_that_aggregates(job: Job) -> None:
+    """Three orders of one user within a minute, from three sessions, on whichever subtask: the third and the fourth match,
+    and a doubled event counts once."""
+    accepted(job, {
+        "id": "many-orders", "version": 1,
+        "when": {"events": ["order_placed"], "aggregate": {"count": "events", "by": "user", "within": "1m", "op": ">", "value": 2}},
+        "to": [{"topic": "payments", "order": "none"}],
+    })  # fmt: skip
+    orders = [order(200, session_id=f"agg-{number}") for number in range(5)]
+    for event in orders[:4]:
+        event.user_id = "agg-user"
+    orders[4].user_id = "another-user"
+    for number in (0, 0, 1, 4, 2, 3):
+        event = orders[number]
+        if event.event_id not in job.routed_ids("orders"):  # else a copy of an event that is there already
+            event.event_time_ms = now_ms()
+        send(job, event)
+        wait_until(lambda event=event: event.event_id in job.routed_ids("orders"), "the order itself")
+    wait_until(lambda: orders[3].event_id in job.routed_ids("payments"), "the fourth order")
+    mine = [each for each in job.routed_ids("payments") if each in {event.event_id for event in orders}]
+    assert sorted(mine) == sorted([orders[2].event_id, orders[3].event_id])
+
+    accepted(job, {
+        "id": "many-orders", "version": 2,
+        "when": {"events": ["order_placed"], "aggregate": {"count": "events", "by": "user", "within": "1m", "op": ">", "value": 5}},
+        "to": [{"topic": "payments", "order": "none"}],
+    })  # fmt: skip
+    more = [order(200, session_id=f"agg-{number}") for number in range(5, 7)]
+    for event in more:
+        event.user_id, event.event_time_ms = "agg-user", now_ms()
+        send(job, event)
+        wait_until(lambda event=event: event.event_id in job.routed_ids("orders"), "the order itself")
+    wait_until(lambda: more[1].event_id in job.routed_ids("payments"), "the sixth order: what was counted before stays")
+    assert more[0].event_id not in job.routed_ids("payments")
+
+
+def test_a_destination_with_a_form_of_its_own(job: Job) -> None:
+    accepted(job, {
+        "id": "masked", "version": 1, "when": {"events": ["user_signed_in"]},
+        "to": [{"topic": "fraud-detection", "order": "none", "key": "$.source.country", "fields": ["event_id", "user_id", "source.country"],
+                "mask": ["user_id"]}],
+    })  # fmt: skip
+    event = Event(event_id=f"masked-{now_ms()}", session_id="masked-session", user_id="jane", event_time_ms=now_ms())
+    event.user_signed_in.method = "passkey"
+    event.source.country, event.source.ip = "DE", "10.0.0.1"
+    send(job, event)
+    wait_until(lambda: event.event_id in job.routed_ids("fraud-detection"), "the masked event")
+    (message,) = [
+        each for each in job.read(job.topics.routed()["fraud-detection"]) if dict(each.headers())["event-id"].decode() == event.event_id
+    ]
+    seen = Event.FromString(message.value())
+    assert message.key() == b"DE"
+    assert (seen.event_id, seen.source.country, seen.source.ip, seen.session_id) == (event.event_id, "DE", "", "")
+    assert len(seen.user_id) == 32
+    assert "jane" not in seen.user_id
+
+
+def test_counters_of_a_rule_come_on_the_status_topic(job: Job) -> None:
+    accepted(job, {
+        "id": "watched", "version": 1, "mode": "shadow",
+        "when": {"events": ["order_placed"], "all": [{"money": "$.order_placed.total", "op": ">", "amount": "5.00", "currency": "USD"}]},
+        "to": [{"topic": "payments"}],
+    })  # fmt: skip
+    events = [order(100 * number, session_id=f"watched-{number}") for number in range(1, 11)]
+    send(job, *events)
+
+    def counted() -> bool:
+        send(job, *[view(f"noise-{number}") for number in range(300)])  # counters go out with events, every 64th looks at the clock
+        newest = {}
+        for message in job.read(job.topics.rule_status):
+            status = json.loads(message.value() or b"{}")
+            if status["rule_id"] == "watched" and status["status"] == "counted":
+                newest[status["subtask"]] = status
+        total = {name: sum(each[name] for each in newest.values()) for name in ("evaluated", "matched", "shadow_matched", "errors")}
+        return total == {"evaluated": 10, "matched": 0, "shadow_matched": 5, "errors": 0}
+
+    wait_until(counted, "counters: 10 evaluated, 5 of them matches in shadow")

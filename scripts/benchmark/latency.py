@@ -52,7 +52,7 @@ def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str
     finally:
         stack.cancel(job_id)
     return [
-        Latency(guarantee, order, len(found[topic]), *(_percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
+        Latency(guarantee, order, len(found[topic]), *(percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
         for topic, order in ((UNORDERED, "none"), (ORDERED, "session"))
     ]
 
@@ -83,6 +83,7 @@ def _consume(bootstrap: str, guarantee: str, seconds: int) -> dict[str, list[flo
     return found
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
+    """The value that a share of the others do not exceed; NaN of none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")

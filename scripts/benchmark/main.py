@@ -18,13 +18,14 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import latency, throughput
+from scripts.benchmark import latency, rules_load, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
 _SET_UPS = "1:thread:rocksdb,2:thread:rocksdb,1:process:rocksdb,2:process:rocksdb,1:thread:hashmap,2:thread:hashmap"
 _SET_UP = r"([12]):(thread|process):(rocksdb|hashmap)"
 _THREADS_SHOWN = 12
+_RULE_COUNTS = (10, 1_000)
 _LATENCY_OPTIONS = ("--lateness-ms", "500")
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
-    parser.add_argument("--only", choices=("throughput", "latency"), help="one of the two")
+    parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
     options = parser.parse_args()
     workdir = STATE / "bench"
@@ -45,10 +46,9 @@ def main() -> None:
     try:
         with Stack(workdir, parallelism=2) as stack:
             stack.create_topics()
-            if options.only != "throughput":
-                _latency(stack, options)
-            if options.only != "latency":
-                _throughput(stack, options)
+            for name, part in _PARTS.items():
+                if options.only in (None, name):
+                    part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
 
@@ -62,7 +62,7 @@ def _set_ups(text: str) -> list[tuple[str, str, str]]:
 
 
 def _throughput(stack: Stack, options: argparse.Namespace) -> None:
-    _prefill(stack.bootstrap, options.events, options.compact)
+    _prefill(stack, options.events, options.compact)
     size = "64-byte" if options.compact else "realistic"
     print(f"\nThroughput, exactly-once, {options.events:,} {size} events, start-up left out, median of {options.runs}\n")
     print("| parallelism | Python mode | state backend | events/s | CPU us/event | events per core-second |")
@@ -93,11 +93,35 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
             print(f"| {result.guarantee} | {result.order} | {result.events} | {percentiles} |", flush=True)
 
 
-def _prefill(bootstrap: str, events: int, compact: bool) -> None:
-    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", bootstrap, "--rate", "max",
+def _rules(stack: Stack, options: argparse.Namespace) -> None:
+    print(f"\nRule changes under {options.rate:,} events/s: ms until a change is in force on all {stack.parallelism} subtasks\n")
+    print("| changes | p50 | p99 | slowest |\n|---|---|---|---|")
+    stack.create_topics(rules_load.TOPICS)
+    times = rules_load.measure_changes(stack, options.rate, 200, "changes", *options.job_options.split())
+    print(f"| {times.changes} | {times.p50:.0f} | {times.p99:.0f} | {times.slowest:.0f} |", flush=True)
+
+    _prefill(stack, options.events, options.compact)
+    print(f"\nThroughput by number of rules, {options.events:,} events, parallelism 1, thread mode, hashmap, median of {options.runs}\n")
+    print("| rules | events/s | CPU us/event | events per core-second |\n|---|---|---|---|", flush=True)
+    for count in _RULE_COUNTS:
+        folder = rules_load.write_rules(stack.workdir / f"rules-{count}", count)
+        job_options = ("--parallelism", "1", "--state-backend", "hashmap", "--rules", str(folder), *options.job_options.split())
+        runs = [throughput.measure(stack, options.events, f"rules-{count}-{run}", *job_options) for run in range(options.runs)]
+        rate = statistics.median(run.events_per_s for run in runs)
+        cpu = statistics.median(run.cpu_us_per_event for run in runs)
+        print(f"| {count:,} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+
+
+def _prefill(stack: Stack, events: int, compact: bool) -> None:
+    """Fills the events topic, once for all parts."""
+    done = stack.workdir / "prefilled"
+    if done.exists():
+        return
+    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", "max",
                "--events", str(events), "--no-ledger", "--seed", "1",
                "--start-time", "2026-11-01", *(["--compact"] if compact else [])]  # fmt: skip
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    done.touch()
 
 
 def _machine() -> str:
@@ -118,6 +142,8 @@ def _yardstick() -> float:
     value = event.SerializeToString()
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
+
+_PARTS = {"latency": _latency, "rules": _rules, "throughput": _throughput}
 
 if __name__ == "__main__":
     main()

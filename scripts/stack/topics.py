@@ -10,6 +10,7 @@ from scripts.stack.errors import StackError
 
 # Kafka deletes by record timestamp, and replayed events have old ones.
 _KEEP = {"retention.ms": "-1"}
+_A_WEEK = {"retention.ms": "604800000"}  # counters of every rule come every few seconds
 _HEARTBEAT = {"retention.ms": "3600000", "segment.ms": "600000"}
 # A tombstone that is gone would bring a deleted rule of the baseline back at the next start without state: kept for 100 years.
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(100 * 365 * 24 * 3_600_000)}
@@ -25,7 +26,7 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
     """
     many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER, topics.sales: _KEEP}
     many |= dict.fromkeys(topics.routed().values(), _LARGER)
-    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _KEEP, topics.rule_audit: _KEEP}
+    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
     wanted += [NewTopic(name, 1, replication, topic_configs=config) for name, config in one.items()]
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)

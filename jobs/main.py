@@ -20,7 +20,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, pipeline, tables  # noqa: E402
+from jobs import baseline, pipeline, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule  # noqa: E402
@@ -115,6 +115,11 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
     env.add_python_file(shutil.make_archive(str(folder / "millrace"), "zip", package))
 
 
+def insight_sinks(settings: Settings) -> list[str]:
+    """DDL of the tables that the insights write which are switched on."""
+    return [*(sales.sinks(settings) if settings.sales else ())]
+
+
 def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
@@ -127,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
     env = StreamExecutionEnvironment.get_execution_environment(configuration(settings))
     _ship_code(env)
     table_env = StreamTableEnvironment.create(env)
-    for ddl in (*tables.sources(settings), *tables.sinks(settings)):
+    for ddl in (*tables.sources(settings), *tables.sinks(settings), *insight_sinks(settings)):
         table_env.execute_sql(ddl)
     router = RouterSettings(
         baseline_rules=tuple(rules.values()),
@@ -137,6 +142,7 @@ def main(arguments: Sequence[str]) -> None:
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
+        with_facts=settings.sales or settings.recommendations,
     )
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
     env.execute("millrace")

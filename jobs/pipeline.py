@@ -11,8 +11,9 @@ from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
+from jobs import sales
 from jobs.settings import Settings
-from jobs.sql import epoch_ms, headers, interval, route, topics_of
+from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
 from udfs.router import (
     OFFSET_DIGITS,
@@ -27,7 +28,6 @@ from udfs.router import (
     rules_state,
 )
 from udfs.rules.engine import AGGREGATE_MARK
-from udfs.sales import FIELD_SEPARATOR, LINE_SEPARATOR
 from udfs.ticker import TICK_TYPE, Ticker
 
 
@@ -64,7 +64,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
     tables.execute_sql("""
         CREATE TEMPORARY VIEW distinct_events AS
-        SELECT session_id, event_id, ordered, unordered, sales, payload, event_time FROM (
+        SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
 
@@ -102,7 +102,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         FROM distinct_events WHERE event_time <= CURRENT_WATERMARK(event_time)""")
     tables.execute_sql("""
         CREATE TEMPORARY VIEW punctual AS
-        SELECT session_id, event_id, ordered, sales, payload, event_time
+        SELECT session_id, event_id, ordered, facts, payload, event_time
         FROM distinct_events
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
@@ -119,26 +119,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
         WHERE ordered <> ''""")
 
-    # -- 6. Sliding windows: sales per category ---------------------------------------------------------------------------
-    tables.execute_sql(f"""
-        CREATE TEMPORARY VIEW sold AS
-        SELECT SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 0) AS category,
-               SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 1) AS currency,
-               CAST(SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 2) AS BIGINT) AS amount_minor,
-               CAST(SPLIT_INDEX(line, '{FIELD_SEPARATOR}', 3) AS BIGINT) AS quantity,
-               event_time
-        FROM punctual CROSS JOIN UNNEST(SPLIT(sales, '{LINE_SEPARATOR}')) AS lines(line)
-        WHERE sales <> ''""")
-    statements.add_insert_sql(f"""
-        INSERT INTO sales_by_category
-        SELECT category, currency, {epoch_ms("window_start")}, {epoch_ms("window_end")},
-               orders, quantity, amount_minor,
-               amount_minor / {settings.window_ms / 60_000}E0, CAST(amount_minor AS DOUBLE) / orders
-        FROM (
-          SELECT category, currency, window_start, window_end,
-                 COUNT(*) AS orders, SUM(quantity) AS quantity, SUM(amount_minor) AS amount_minor
-          FROM TABLE(HOP(TABLE sold, DESCRIPTOR(event_time), {interval(settings.slide_ms)}, {interval(settings.window_ms)}))
-          GROUP BY category, currency, window_start, window_end)""")
+    # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
+    if settings.sales:
+        sales.add(tables, statements, settings)
 
     # -- 7. Dead letters, rule status, heartbeat --------------------------------------------------------------------------
     tables.create_temporary_view("invalid", tables.from_data_stream(dead_letters))

@@ -15,7 +15,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms",
+    "rule_counters_ms", "session_gap_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # Kafka client properties that have an option of their own.
@@ -87,10 +87,55 @@ class Topics:
         """Output: the sliding sales windows."""
         return self.prefix + "sales.by-category"
 
+    @property
+    def sales_per_minute(self) -> str:
+        """Output: orders, payments and revenue at risk by currency, minute by minute."""
+        return self.prefix + "sales.per-minute"
+
+    @property
+    def top_products(self) -> str:
+        """Output: the products that sold best in each sliding window, by currency."""
+        return self.prefix + "sales.top-products"
+
+    @property
+    def funnel(self) -> str:
+        """Output: views, carts, orders and payments by category, in sliding windows."""
+        return self.prefix + "funnel.by-category"
+
+    @property
+    def sessions(self) -> str:
+        """Output: a record for each session that has ended: length, depth, abandoned cart."""
+        return self.prefix + "sessions.closed"
+
+    @property
+    def fraud_alerts(self) -> str:
+        """Output: alerts with their score, reasons and evidence."""
+        return self.prefix + "fraud.alerts"
+
+    @property
+    def product_recommendations(self) -> str:
+        """Output, compacted: key = product, value = also viewed, also bought."""
+        return self.prefix + "recommendations.by-product"
+
+    @property
+    def user_recommendations(self) -> str:
+        """Output, compacted: key = user (or session, while nobody is signed in), value = what comes next."""
+        return self.prefix + "recommendations.by-user"
+
+    @property
+    def trending(self) -> str:
+        """Output, compacted: key = category, value = its trending products."""
+        return self.prefix + "trending.by-category"
+
+    def insights(self) -> tuple[str, ...]:
+        """The topics of all insights."""
+        sales = (self.sales, self.sales_per_minute, self.top_products, self.funnel, self.sessions)
+        return (*sales, self.fraud_alerts, self.product_recommendations, self.user_recommendations, self.trending)
+
     def own(self) -> frozenset[str]:
         """The topics that rules must not route to: a loop, or a form of their own."""
         inputs = {self.events, self.heartbeat, self.rules}
-        return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, self.sales})
+        return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, *self.insights()})
 
     def routed(self) -> dict[str, str]:
         """Destination as rules name it -> topic."""
@@ -143,6 +188,11 @@ class Settings:
     )
     window_ms: int = field(default=300_000, metadata={"help": "size of the sliding sales windows"})
     slide_ms: int = field(default=10_000, metadata={"help": "slide of the sales windows; must divide the size"})
+
+    sales: bool = field(default=True, metadata={"help": "insight: sales, funnel and session windows"})
+    fraud: bool = field(default=True, metadata={"help": "insight: fraud detection"})
+    recommendations: bool = field(default=True, metadata={"help": "insight: recommendations and trends"})
+    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
 
     mask_key_file: str = field(
         default="", metadata={"help": "file, on every host, with the key of the hash that masks fields; without it no rule can mask"}

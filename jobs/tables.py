@@ -60,17 +60,13 @@ def sinks(settings: Settings) -> list[str]:
     topics = settings.topics
     tables = [
         *(_byte_sink(settings, name) for name in ("ordered_routes", "instant_routes", "late_events", "dead_letters")),
-        f"""CREATE TEMPORARY TABLE sales_by_category (
-              `category` STRING, `currency` STRING, `window_start` BIGINT, `window_end` BIGINT,
-              `orders` BIGINT, `quantity` BIGINT, `amount_minor` BIGINT,
-              `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE
-            ) {_json_sink(settings, "sales_by_category", topics.sales, "category")}""",
-        f"""CREATE TEMPORARY TABLE rule_status (
-              `rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
+        json_sink(
+            settings, "rule_status", topics.rule_status, key="rule_id",
+            columns="""`rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
               `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
-              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT
-            ) {_json_sink(settings, "rule_status", topics.rule_status, "rule_id")}""",
-    ]
+              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT""",
+        ),
+    ]  # fmt: skip
     if settings.heartbeat:
         tables.append(
             f"""CREATE TEMPORARY TABLE heartbeat (
@@ -103,9 +99,10 @@ def _byte_sink(settings: Settings, name: str) -> str:
             ) {_kafka(settings, options | _delivery(settings, name))}"""
 
 
-def _json_sink(settings: Settings, name: str, topic: str, key: str) -> str:
+def json_sink(settings: Settings, name: str, topic: str, *, key: str, columns: str) -> str:
+    """DDL of a sink of JSON objects of `columns`, keyed by one of them."""
     options = {"topic": topic, "key.format": "raw", "key.fields": key, "value.format": "json"}
-    return _kafka(settings, options | _delivery(settings, name))
+    return f"CREATE TEMPORARY TABLE {name} ({columns}) {_kafka(settings, options | _delivery(settings, name))}"
 
 
 def _delivery(settings: Settings, name: str) -> Mapping[str, str]:

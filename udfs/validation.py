@@ -120,11 +120,6 @@ def _text(field: str, value: str) -> None:
         raise InvalidEvent(INVALID_FIELD, f"{field} holds unprintable characters: {value!r}")
 
 
-def _required(field: str, value: str) -> None:
-    if not value:
-        raise InvalidEvent(MISSING_FIELD, f"{field} is empty")
-
-
 def _positive(field: str, value: int) -> None:
     if value <= 0:
         raise InvalidEvent(INVALID_FIELD, f"{field} is {value}, must be > 0")
@@ -156,16 +151,24 @@ def _money(owner: Any, name: str, path: str) -> str:
 def _line_item(item: Any, path: str) -> str:
     """Checks a LineItem; returns the currency of its unit price."""
     category = item.category
-    if not (item.product_id and 0 < len(category) <= MAX_ID_LENGTH and category.isprintable() and item.quantity > 0):
-        _required(f"{path}.product_id", item.product_id)
+    product_id = item.product_id
+    if not (
+        0 < len(product_id) <= MAX_ID_LENGTH and product_id.isprintable()
+        and 0 < len(category) <= MAX_ID_LENGTH and category.isprintable() and item.quantity > 0
+    ):  # fmt: skip
+        _identifier(f"{path}.product_id", product_id)
         _identifier(f"{path}.category", category)
         _positive(f"{path}.quantity", item.quantity)
     return _money(item, "unit_price", path)
 
 
 def _product_viewed(payload: Any, path: str) -> None:
-    if not payload.product_id:
-        _required(f"{path}.product_id", "")
+    product_id, category = payload.product_id, payload.category
+    if not (
+        0 < len(product_id) <= MAX_ID_LENGTH and product_id.isprintable() and len(category) <= MAX_ID_LENGTH and category.isprintable()
+    ):  # fmt: skip
+        _identifier(f"{path}.product_id", product_id)
+        _text(f"{path}.category", category)
     if payload.HasField("price"):
         _money(payload, "price", path)
 
@@ -182,7 +185,7 @@ def _product_added_to_cart(payload: Any, path: str) -> None:
 
 
 def _product_removed_from_cart(payload: Any, path: str) -> None:
-    _required(f"{path}.product_id", payload.product_id)
+    _identifier(f"{path}.product_id", payload.product_id)
     _positive(f"{path}.quantity", payload.quantity)
 
 
@@ -192,7 +195,7 @@ def _checkout_started(payload: Any, path: str) -> None:
 
 
 def _order_placed(payload: Any, path: str) -> None:
-    _required(f"{path}.order_id", payload.order_id)
+    _identifier(f"{path}.order_id", payload.order_id)
     currency = _money(payload, "total", path)
     if not payload.lines:
         raise InvalidEvent(MISSING_FIELD, f"{path}.lines is empty")
@@ -206,18 +209,18 @@ def _order_placed(payload: Any, path: str) -> None:
 
 
 def _payment_processed(payload: Any, path: str) -> None:
-    _required(f"{path}.order_id", payload.order_id)
-    _required(f"{path}.payment_id", payload.payment_id)
+    _identifier(f"{path}.order_id", payload.order_id)
+    _identifier(f"{path}.payment_id", payload.payment_id)
     _money(payload, "amount", path)
 
 
 def _payment_failed(payload: Any, path: str) -> None:
-    _required(f"{path}.order_id", payload.order_id)
+    _identifier(f"{path}.order_id", payload.order_id)
     _money(payload, "amount", path)
 
 
 def _order_cancelled(payload: Any, path: str) -> None:
-    _required(f"{path}.order_id", payload.order_id)
+    _identifier(f"{path}.order_id", payload.order_id)
 
 
 _CHECKS: Final[dict[str, Callable[[Any, str], None]]] = {

@@ -24,7 +24,9 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
     Raises:
         StackError: the broker refused one.
     """
-    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER, topics.sales: _KEEP}
+    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
+    many |= dict.fromkeys(topics.insights(), _KEEP)
+    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _COMPACTED)
     many |= dict.fromkeys(topics.routed().values(), _LARGER)
     one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]

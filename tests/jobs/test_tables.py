@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobs.main import insight_sinks
 from jobs.settings import Guarantee, Settings
 from jobs.tables import sinks, sources
 
@@ -20,7 +21,7 @@ _TEXT = r"'((?:[^']|'')*)'"
 
 def ddl(settings: Settings) -> dict[str, str]:
     """Table -> its DDL."""
-    statements = [*sources(settings), *sinks(settings)]
+    statements = [*sources(settings), *sinks(settings), *insight_sinks(settings)]
     names = [re.match(r"CREATE TEMPORARY TABLE (\w+) \(", statement) for statement in statements]
     assert all(names)
     return {name[1]: statement for name, statement in zip(names, statements, strict=True) if name}

@@ -64,7 +64,7 @@ def required_money(path: str) -> list[Broken]:
 
 def line_item(path: str) -> list[Broken]:
     return [
-        Broken(f"{path}.product_id", "", MISSING_FIELD),
+        *identifier(f"{path}.product_id"),
         *identifier(f"{path}.category"),
         *positive(f"{path}.quantity"),
         *required_money(f"{path}.unit_price"),
@@ -79,16 +79,17 @@ INVALID = [
     *(Broken("event_time_ms", samples.NOW_MS + gap_ms, CLOCK_GAP) for gap_ms in (samples.CLOCK_GAP_MS + 1, -samples.CLOCK_GAP_MS - 1)),
     Broken("event_time_ms", 2**63 - 1, CLOCK_GAP),
     Broken("product_viewed", None, MISSING_FIELD, named="payload"),
-    Broken("product_viewed.product_id", "", MISSING_FIELD),
+    *identifier("product_viewed.product_id"),
+    *text("product_viewed.category"),
     *money("product_viewed.price"),
     *(Broken("product_searched.results", value, INVALID_FIELD) for value in (-1, -(2**31))),
     Broken("product_added_to_cart.item", None, MISSING_FIELD),
     *line_item("product_added_to_cart.item"),
-    Broken("product_removed_from_cart.product_id", "", MISSING_FIELD),
+    *identifier("product_removed_from_cart.product_id"),
     *positive("product_removed_from_cart.quantity"),
     *required_money("checkout_started.cart_value"),
     *positive("checkout_started.items"),
-    Broken("order_placed.order_id", "", MISSING_FIELD),
+    *identifier("order_placed.order_id"),
     Broken("order_placed.lines", None, MISSING_FIELD),
     *line_item("order_placed.lines[0]"),
     *line_item("order_placed.lines[1]"),
@@ -97,12 +98,12 @@ INVALID = [
     Broken("order_placed.lines[0].quantity", 2**31 - 1, INVALID_FIELD, named="order_placed.lines"),
     Broken("order_placed.lines[0].unit_price.amount_minor", MAX_AMOUNT_MINOR // 2 - 749, INVALID_FIELD, named="order_placed.lines"),
     *required_money("order_placed.total"),
-    Broken("payment_processed.order_id", "", MISSING_FIELD),
-    Broken("payment_processed.payment_id", "", MISSING_FIELD),
+    *identifier("payment_processed.order_id"),
+    *identifier("payment_processed.payment_id"),
     *required_money("payment_processed.amount"),
-    Broken("payment_failed.order_id", "", MISSING_FIELD),
+    *identifier("payment_failed.order_id"),
     *required_money("payment_failed.amount"),
-    Broken("order_cancelled.order_id", "", MISSING_FIELD),
+    *identifier("order_cancelled.order_id"),
 ]
 
 

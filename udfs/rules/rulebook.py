@@ -46,7 +46,10 @@ class Rulebook:
     stays deleted after a restore. Of two entries for one id the higher version wins; a deletion wins over its equal.
     """
 
-    def __init__(self, baseline: Iterable[str], allowed_topics: Iterable[str], mask_key: bytes | None = None) -> None:
+    def __init__(
+        self, baseline: Iterable[str], allowed_topics: Iterable[str], mask_key: bytes | None = None, *, has_alerts: bool = True
+    ) -> None:
+        self._has_alerts = has_alerts
         self._allowed_topics = tuple(allowed_topics)
         self._can_mask = mask_key is not None
         self._rules: dict[str, Rule] = {}
@@ -104,7 +107,7 @@ class Rulebook:
         return Update(rule_id, rule.version, ACCEPTED, "", text)
 
     def _parse(self, text: str) -> Rule:
-        return parse_rule(text, self._allowed_topics, can_mask=self._can_mask)
+        return parse_rule(text, self._allowed_topics, can_mask=self._can_mask, has_alerts=self._has_alerts)
 
     def _put(self, rule: Rule) -> None:
         self._rules[rule.id] = rule

@@ -20,7 +20,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, pipeline, sales, tables  # noqa: E402
+from jobs import baseline, fraud, pipeline, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule  # noqa: E402
@@ -117,14 +117,14 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
 
 def insight_sinks(settings: Settings) -> list[str]:
     """DDL of the tables that the insights write which are switched on."""
-    return [*(sales.sinks(settings) if settings.sales else ())]
+    return [*(sales.sinks(settings) if settings.sales else ()), *(fraud.sinks(settings) if settings.fraud else ())]
 
 
 def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.destinations, can_mask=bool(settings.mask_key_file))
+        rules = baseline.load(rules_folder, settings.destinations, can_mask=bool(settings.mask_key_file), with_fraud=settings.fraud)
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -142,7 +142,8 @@ def main(arguments: Sequence[str]) -> None:
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
-        with_facts=settings.sales or settings.recommendations,
+        with_facts=settings.sales or settings.recommendations or settings.fraud,
+        with_fraud=settings.fraud,
     )
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
     env.execute("millrace")

@@ -94,12 +94,13 @@ def sighting(rule: Rule, event: Any) -> str | None:
     if looked is None:
         return None
     if signal.kind == "no-view":
-        among_first = signal.among_first or 0
-        return Sighting(group=f"{rule.id}/{event.session_id}", by="session", key=event.session_id, among_first=among_first, **common).encoded()
+        session = {"group": f"{rule.id}/{event.session_id}", "by": "session", "key": event.session_id}
+        return Sighting(among_first=signal.among_first or 0, **session, **common).encoded()
     value = key_of(event, signal.by)
     if value is None:
         return None
-    group = hashlib.sha256("/".join((signal.kind, signal.by, *rule.when.events, looked.get("currency", ""), str(value))).encode()).hexdigest()
+    parts = (signal.kind, signal.by, *rule.when.events, looked.get("currency", ""), str(value))
+    group = hashlib.sha256("/".join(parts).encode()).hexdigest()
     what = _WORDS.get(rule.when.events[0], "events") if len(rule.when.events) == 1 else "events"
     return Sighting(
         group=f"{rule.id}/{group[:32]}", by=signal.by, key=str(value)[:MAX_KEY_LENGTH], what=what, over=signal.over, **common, **looked

@@ -116,10 +116,8 @@ def _deviation(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
         deviation = max(math.sqrt(squares / (count - 1)), seen.floor * mean, 1.0)
         distance = (amount - mean) / deviation
         if distance > seen.over:
-            text = (
-                f"{money(seen.amount_minor, seen.currency)} is {distance:.1f} deviations above the mean of {money(round(mean), seen.currency)} "
-                f"of {count} amounts before by {seen.by} {seen.key}, more than {seen.over:g}"
-            )
+            usual = f"the mean of {money(round(mean), seen.currency)} of {count} amounts before by {seen.by} {seen.key}"
+            text = f"{money(seen.amount_minor, seen.currency)} is {distance:.1f} deviations above {usual}, more than {seen.over:g}"
             firing = _fired(seen, round(distance, 2), text, last)
             amount = mean + seen.over * deviation
     count += 1
@@ -150,9 +148,10 @@ def _travel(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
     firing = None
     if found is not None and found[0] > seen.over:
         speed, kilometres, country, last = found
+        when = f"{length(abs(seen.time_ms - last[0]))} {'before' if last[0] <= seen.time_ms else 'after'}"
         text = (
-            f"{seen.by} {seen.key} in {seen.country}, {kilometres:,.0f} km from {country} where it was {length(abs(seen.time_ms - last[0]))} "
-            f"{'before' if last[0] <= seen.time_ms else 'after'}: {speed:,.0f} km/h, more than {seen.over:g}"
+            f"{seen.by} {seen.key} in {seen.country}, {kilometres:,.0f} km from {country} where it was {when}: "
+            f"{speed:,.0f} km/h, more than {seen.over:g}"
         )
         firing = _fired(seen, round(speed), text, [last[1]])
     return {"places": kept}, firing

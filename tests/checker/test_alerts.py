@@ -26,7 +26,8 @@ SETTINGS = Settings(fraud_min_score=0)
 
 def records(seed: int) -> list[Record]:
     """An hour of a small shop with many attackers, out of order, doubled and broken, but never late."""
-    shop = Shop(simulator.Settings(seed=seed, start_ms=START_MS, sessions=30, fraud=0.03, disturbances=Disturbances(late=0, malformed=0.01)))
+    disturbances = Disturbances(late=0, malformed=0.01)
+    shop = Shop(simulator.Settings(seed=seed, start_ms=START_MS, sessions=30, fraud=0.03, disturbances=disturbances))
     return shop.records(START_MS + number * 100 for number in range(36_000)) + shop.drain()
 
 

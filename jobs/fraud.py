@@ -20,7 +20,9 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     """Adds the stages to the job; reads the views `instant` and `sessions` of jobs/pipeline.py."""
     sighting = "SUBSTRING(destination FROM 2)"
     at_once = tables.to_data_stream(
-        tables.sql_query(f"SELECT {sighting} AS sighting, CAST(0 AS BIGINT) AS session_seq FROM instant WHERE destination LIKE '{SIGNAL_MARK}%'")
+        tables.sql_query(f"""
+            SELECT {sighting} AS sighting, CAST(0 AS BIGINT) AS session_seq
+            FROM instant WHERE destination LIKE '{SIGNAL_MARK}%'""")
     )
     without_view = tables.to_data_stream(
         tables.sql_query(f"""

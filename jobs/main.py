@@ -137,7 +137,7 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.topics.allowed, can_mask=bool(settings.mask_key_file))
+        rules = baseline.load(rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file))
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -147,10 +147,10 @@ def main(arguments: Sequence[str]) -> None:
     table_env = StreamTableEnvironment.create(env)
     for ddl in (*tables.sources(settings), *tables.sinks(settings), *insight_sinks(settings)):
         table_env.execute_sql(ddl)
-    has_patterns = settings.topics.allowed.has_patterns
+    has_patterns = settings.topics.allowed().has_patterns
     router = RouterSettings(
         baseline_rules=tuple(rules.values()),
-        destinations=settings.topics.allowed,
+        destinations=settings.topics.allowed(),
         max_clock_gap_ms=settings.max_clock_gap_ms,
         max_event_bytes=settings.max_event_bytes,
         dead_letter_share_limit=settings.dead_letter_share_limit,

@@ -144,7 +144,6 @@ class Topics:
         """Destination as rules name it -> topic; without those that only a pattern allows."""
         return {destination: self.prefix + destination for destination in self.destinations if not is_pattern(destination)}
 
-    @property
     def allowed(self) -> Destinations:
         """What rules may name, without the prefix."""
         return Destinations(self.destinations, frozenset(topic.removeprefix(self.prefix) for topic in self.own()), self.prefix)
@@ -252,7 +251,7 @@ class Settings:
             key, equals, _ = each.partition("=")
             _require(bool(key and equals), "kafka_property", each, "must be key=value")
             _require(key not in _OWN_OPTIONS, "kafka_property", each, f"must be given as {_OWN_OPTIONS.get(key)}")
-        if self.topics.allowed.has_patterns:  # fails now, and not with the first rule that needs a topic
+        if self.topics.allowed().has_patterns:  # fails now, and not with the first rule that needs a topic
             client_options(self.client_properties)
 
     @property

@@ -65,7 +65,7 @@ def sinks(settings: Settings) -> list[str]:
             settings, "rule_status", topics.rule_status, key="rule_id",
             columns="""`rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
               `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
-              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT""",
+              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT, `digest` STRING""",
         ),
     ]  # fmt: skip
     if settings.heartbeat:
@@ -86,7 +86,7 @@ def _byte_sink(settings: Settings, name: str) -> str:
     topics = settings.topics
     names = (*(topics.prefix + destination for destination in topics.destinations), topics.late, topics.dead_letters)
     options = {
-        **({"topic-pattern": "|".join(map(regex, names))} if topics.allowed.has_patterns else {"topic": ";".join(names)}),
+        **({"topic-pattern": "|".join(map(regex, names))} if topics.allowed().has_patterns else {"topic": ";".join(names)}),
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",

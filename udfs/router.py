@@ -20,7 +20,7 @@ from pyflink.datastream.state import MapStateDescriptor
 from udfs import metrics
 from udfs.dead_letters import DeadLetterShare
 from udfs.facts import facts
-from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update
+from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update, digest
 from udfs.topic_maker import keeper
 from udfs.topics import NoAnswerError, TopicSettings
 from udfs.validation import InvalidEvent, decode
@@ -86,9 +86,9 @@ def rule_status_tag() -> OutputTag:
     return OutputTag(
         "rule-status",
         Types.ROW_NAMED(
-            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms", *RULE_COUNTERS],
+            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms", *RULE_COUNTERS, "digest"],
             [Types.STRING(), Types.INT(), Types.STRING(), Types.STRING(), Types.INT(), Types.INT(), Types.LONG(),
-             *[Types.LONG()] * len(RULE_COUNTERS)],
+             *[Types.LONG()] * len(RULE_COUNTERS), Types.STRING()],
         ),
     )  # fmt: skip
 
@@ -174,7 +174,7 @@ class EventRouter(BroadcastProcessFunction):
             self._refused += 1
             log.warning("rule %s version %d %s: %s", update.rule_id, update.version, update.status, update.reason)
         self._publisher.publish()
-        yield self._rule_status(update)
+        yield self._rule_status(update, digest=digest(text))
 
     def _restore_and_process(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         yield from self._restore(ctx.get_broadcast_state(self._rules_state).items())
@@ -222,10 +222,11 @@ class EventRouter(BroadcastProcessFunction):
         row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
         return self._dead_letter_tag, row
 
-    def _rule_status(self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS)) -> tuple[OutputTag, Row]:
-        row = Row(
-            update.rule_id, update.version, update.status, update.reason, self._subtask, self._parallelism, _now_ms(), *counters
-        )  # fmt: skip
+    def _rule_status(
+        self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS), digest: str = ""
+    ) -> tuple[OutputTag, Row]:  # fmt: skip
+        told = (update.rule_id, update.version, update.status, update.reason)
+        row = Row(*told, self._subtask, self._parallelism, _now_ms(), *counters, digest)
         return self._rule_status_tag, row
 
     def _count_rules(self) -> Iterator[tuple[OutputTag, Row]]:

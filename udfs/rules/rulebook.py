@@ -5,6 +5,7 @@ Pure: a state machine over (rule id, text) updates. udfs/router.py feeds it and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -45,6 +46,11 @@ class Update:
     reason: str
     keep: str | None = None
     forget: tuple[str, ...] = ()
+
+
+def digest(text: str | None) -> str:
+    """Names a record of the rules topic by its content, so that whoever wrote it knows the answers to it from those to others'."""
+    return hashlib.sha256((text or "").encode("utf-8", "replace")).hexdigest()[:16]
 
 
 class Rulebook:

@@ -22,10 +22,11 @@ from pyflink.table import StreamTableEnvironment  # noqa: E402
 
 from jobs import baseline, pipeline, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
+from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
 from udfs.topic_maker import keeper  # noqa: E402
-from udfs.topics import NoAnswerError, TopicSettings, client_options  # noqa: E402
+from udfs.topics import NoAnswerError, TopicSettings  # noqa: E402
 
 log = logging.getLogger("millrace")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from udfs.kafka_client import client_options
 from udfs.rules.destinations import Destinations, is_pattern
-from udfs.topics import client_options
 
 ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "timestamp")
 """Headers of a dead letter: why it is one, and where it came from."""

@@ -235,11 +235,11 @@ def test_only_the_last_deletions_are_remembered(monkeypatch: pytest.MonkeyPatch)
         assert book.apply("r17", text(5, rule_id="r17")).status == STALE
         assert book.apply("base", baseline).status == STALE
     apply("r17", text(6, rule_id="r17"))
-    apply("r18", text(6, rule_id="r18"))
-    apply("r18", None)
-    apply("r19", text(6, rule_id="r19"))
-    apply("r19", None)
-    assert sorted(rule_id for rule_id, entry in state.items() if "deleted" in entry) == ["base", "r18", "r19"]
+    for name in ("r18", "x1", "x2"):
+        apply(name, text(6, rule_id=name))
+        apply(name, None)
+    assert sorted(state) == ["base", "r17", "r18", "x1", "x2"], "r17 is in force again, and r19 has become the oldest deletion"
+    assert all(book.apply("r17", text(5, rule_id="r17")).status == STALE for book in books)
 
 
 def test_deletions_of_an_older_job_have_no_numbers() -> None:

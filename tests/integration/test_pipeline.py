@@ -131,7 +131,7 @@ _COLUMNS = {
     "sales_by_category": """`category` STRING, `currency` STRING, `window_start` BIGINT, `window_end` BIGINT, `orders` BIGINT,
         `quantity` BIGINT, `amount_minor` BIGINT, `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE""",
     "rule_status": """`rule_id` STRING, `version` INT, `status` STRING, `reason` STRING, `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
-        `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT""",
+        `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT, `digest` STRING""",
 }
 SINKS = tuple(
     f"CREATE TEMPORARY TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = 'FOLDER/{name}', 'format' = 'json')"

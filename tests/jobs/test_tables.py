@@ -141,6 +141,15 @@ def test_byte_sinks_may_write_wherever_a_record_can_go(destinations: tuple[str, 
     assert [tables[name]["topic"].split(";") for name in BYTE_SINKS] == [expected] * len(BYTE_SINKS)
 
 
+def test_with_a_pattern_byte_sinks_may_write_wherever_a_rule_can_send() -> None:
+    tables = options(topic_prefix="it's+", destinations=("orders", "campaign.*"))
+    for name in BYTE_SINKS:
+        assert "topic" not in tables[name]
+        allowed = re.compile(tables[name]["topic-pattern"])
+        assert all(map(allowed.fullmatch, ("it's+orders", "it's+campaign.x", "it's+events.late", "it's+events.dead-letters")))
+        assert not any(map(allowed.fullmatch, ("orders", "it's+orders2", "it's+campaign", "it'ss+orders", "it's+payments")))
+
+
 def test_json_sinks() -> None:
     tables = options(topic_prefix="t.")
     assert (tables["sales_by_category"]["topic"], tables["sales_by_category"]["key.fields"]) == ("t.sales.by-category", "category")

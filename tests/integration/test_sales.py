@@ -107,7 +107,7 @@ def test_every_row_equals_the_oracles(rows: Rows, entries: list[Entry]) -> None:
     counts = compare_sales(on_time, outputs, terms, findings)
     counts[SALES] = compare_windows((each for each in on_time if each.sales), outputs.of_topic(SALES), terms, findings)
     assert not findings.counts, findings.examples
-    assert {topic: count.equal > 20 for topic, count in counts.items()} == dict.fromkeys((SALES, *SALES_INSIGHTS), True)
+    assert {topic: count.equal > 10 for topic, count in counts.items()} == dict.fromkeys((SALES, *SALES_INSIGHTS), True)
 
 
 def test_a_failed_payment_is_no_risk_once_another_went_through(rows: Rows) -> None:

@@ -18,7 +18,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms",
+    "rule_counters_ms", "session_gap_ms", "totals_ms", "payment_within_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
 # Kafka client properties that have an option of their own.
@@ -203,6 +203,10 @@ class Settings:
     sales: bool = field(default=True, metadata={"help": "insight: sales, funnel and session windows"})
     fraud: bool = field(default=True, metadata={"help": "insight: fraud detection"})
     recommendations: bool = field(default=True, metadata={"help": "insight: recommendations and trends"})
+    totals_ms: int = field(default=60_000, metadata={"help": "length of the windows of sales.per-minute"})
+    payment_within_ms: int = field(
+        default=3_600_000, metadata={"help": "a payment counts in the funnel up to so long after its order, but no longer than memory_ms"}
+    )
     session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
 
     mask_key_file: str = field(

@@ -71,7 +71,7 @@ class Postgres:
     def start(self) -> None:
         """Starts the server and waits until it answers."""
         command = [f"{self._programs}/postgres", "-D", str(self._folder / "data"), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                   "-c", "unix_socket_directories=", "-c", "fsync=off"]  # fmt: skip
+                   "-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "timezone=UTC"]  # fmt: skip
         self._running = start("postgres", [*_as_account(), *command], os.environ, self._folder / "log", attached=True)
         wait_until(self._answers, [self._running], "PostgreSQL", 60)
 

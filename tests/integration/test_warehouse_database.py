@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 
 from jobs.settings import Topics
+from scripts.stack.paths import ROOT
 from scripts.warehouse_app.database import Database, Record
 from scripts.warehouse_app.tables import tables
 from tests.e2e.harness import wait_until
@@ -129,6 +133,30 @@ def test_a_user_without_the_right_to_make_tables_can_write_into_those_that_are_t
         owner.execute(b"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO writer")
     with Database(f"host=127.0.0.1 port={postgres.port} dbname={name} user=writer password=w", TABLES) as database:
         assert database.write([sale(0), alert(0)]).rows == 2
+
+
+def test_the_queries_of_the_manual_run_and_answer(postgres: Postgres, name: str) -> None:
+    hour_ms, now_ms = 3_600_000, time.time_ns() // 1_000_000
+    minute = {"currency": "USD", "window_start": 0, "window_end": 60_000, "orders": 2, "amount_minor": 500, "avg_minor_per_order": 250,
+              "payments": 1, "paid_minor": 300, "failed_payments": 1, "at_risk_orders": 1, "at_risk_minor": 200}  # fmt: skip
+    reasons = [{"rule_id": "velocity", "text": "5 orders in a minute"}, {"rule_id": "amount", "text": "far above the mean"}]
+    with Database(postgres.url(name), TABLES) as database:
+        database.write([
+            Record("sales.per-minute", 0, 0, json.dumps(minute).encode()),
+            Record("sales.per-minute", 0, 1, json.dumps(minute | {"window_start": 60_000, "window_end": 120_000}).encode()),
+            sale(0, window_start=0, window_end=hour_ms, amount_minor=100),
+            sale(1, window_start=hour_ms, window_end=2 * hour_ms, amount_minor=150),
+            alert(0, time_ms=now_ms - 1000, score=50, reasons=reasons),
+            alert(1, alert_id="a-2", time_ms=now_ms, score=80, reasons=reasons[:1]),
+            alert(2, alert_id="a-3", time_ms=now_ms - 200 * hour_ms),
+        ])  # fmt: skip
+    section = (ROOT / "docs" / "operations.md").read_text().split("## Querying results in PostgreSQL")[1].split("\n## ")[0]
+    per_day, growth, by_rule = re.findall(r"```sql\n(.*?)```", section, re.DOTALL)
+    assert rows(postgres, name, per_day) == [(datetime(1970, 1, 1, tzinfo=UTC), "USD", 4, Decimal(10), Decimal(4))]
+    assert rows(postgres, name, growth) == [("toys", "USD", 150, 100, Decimal("1.50"))]
+    assert rows(postgres, name, by_rule) == [
+        ("velocity", 2, Decimal("65.0"), "5 orders in a minute"), ("amount", 1, Decimal("50.0"), "far above the mean"),
+    ]  # fmt: skip
 
 
 def test_a_rejected_record_is_told(postgres: Postgres, name: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,6 +20,9 @@ SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _LOCK: Final = 0x6D696C6C72616365  # "millrace": PostgreSQL's advisory locks have numbers for names
 _MISSING_TABLES: Final = "SELECT bool_or(to_regclass(name) IS NULL) FROM unnest(%s::text[]) AS names(name)"
 
+# For the server's end of the connection: it frees the lock of a process whose host is gone after half a minute, not after hours.
+_KEEPALIVE: Final = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4"
+
 # SQLSTATE classes of errors that lie in a row, and not in the database or the way to it: data exception, integrity constraint
 # violation, program limit exceeded (a key that is too long for its index).
 _OF_A_ROW: Final = ("22", "23", "54")
@@ -54,6 +57,7 @@ class Database:
         self._upserts = {table.topic: _upsert(table.name, [column.name for column in table.columns], table.key) for table in tables}
         self._connection = psycopg.connect(conninfo, autocommit=True)
         try:
+            self._connection.execute(_KEEPALIVE)
             self._make_missing_tables()
         except BaseException:
             self._connection.close()

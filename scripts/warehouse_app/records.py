@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -10,6 +11,8 @@ from typing import Final, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from scripts.warehouse_app.database import Place, Record
+
+log = logging.getLogger(__name__)
 
 _REFRESH_S: Final = 30.0
 """So often new partitions (and topics that were missing) are looked for."""
@@ -59,6 +62,9 @@ class Records:
     def _assign_new_partitions(self) -> None:
         self._refresh_due_s = time.monotonic() + _REFRESH_S
         present = self._consumer.list_topics(timeout=10).topics
+        missing = sorted(set(self._topics) - present.keys())
+        if missing and not self._assigned:
+            log.warning("not there, and read as soon as they are: %s", ", ".join(missing))
         places = {(topic, partition) for topic in self._topics if topic in present for partition in present[topic].partitions}
         added = places - self._assigned
         if added:

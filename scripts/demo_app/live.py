@@ -10,13 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from rich.console import Console
 from rich.live import Live
 
-from scripts.demo_app.feed import KafkaFeed
-from scripts.demo_app.flink import FlinkRest, NoAnswer
-from scripts.demo_app.record import Record
+from scripts.demo_app.flink import FlinkJob
 from scripts.demo_app.render import picture
 from scripts.demo_app.report import line
-from scripts.demo_app.state import Offsets, Totals, ViewState
+from scripts.demo_app.state import OUTPUTS, RULE_STATUS, Totals, ViewState
+from scripts.outputs.feed import BEGINNING, END, KafkaFeed
+from scripts.outputs.flink import NoAnswer
+from scripts.outputs.record import Offsets, Record
 
+_GROUP = "millrace"  # the job's --group-id
+_STARTS = dict.fromkeys(OUTPUTS, END) | {RULE_STATUS: BEGINNING}
 _REDRAW_S = 0.5
 _LINE_EVERY_S = 5.0
 
@@ -43,8 +46,8 @@ def watch(
     console = Console()
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as pool:
         workers = [
-            pool.submit(KafkaFeed(bootstrap, topic_prefix, shared.records, shared.offsets).run, ended),
-            pool.submit(_ask_flink, FlinkRest(rest_url, job_id), shared, ended),
+            pool.submit(KafkaFeed(bootstrap, topic_prefix, _GROUP, _STARTS, shared.records, shared.offsets).run, ended),
+            pool.submit(_ask_flink, FlinkJob(rest_url, job_id), shared, ended),
         ]
         try:
             deadline_s = None if seconds is None else time.monotonic() + seconds
@@ -79,7 +82,7 @@ class _Shared:
                 self.state.kafka_said(offsets, time.monotonic())
 
 
-def _ask_flink(flink: FlinkRest, shared: _Shared, ended: threading.Event) -> None:
+def _ask_flink(flink: FlinkJob, shared: _Shared, ended: threading.Event) -> None:
     while not ended.is_set():
         try:
             status = flink.status()

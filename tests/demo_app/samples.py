@@ -9,9 +9,9 @@ from io import StringIO
 from rich.console import Console
 from shop.v1.events_pb2 import Event, Money, OrderPlaced, PaymentFailed
 
-from scripts.demo_app.record import Record
 from scripts.demo_app.render import picture
 from scripts.demo_app.state import DEAD_LETTERS, FRAUD, RULE_STATUS, SALES, ViewState
+from scripts.outputs.record import Record
 
 NOON_MS = 1_750_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000
 HOSTILE = "[bold red]x[/] \x1b[2J\x1b]0;owned\x07 a\u202eb\nc\r\u2028d[/nonsense]"

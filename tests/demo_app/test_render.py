@@ -8,10 +8,11 @@ from datetime import UTC
 import pytest
 
 from scripts.demo_app import Totals, summary
-from scripts.demo_app.record import Record
 from scripts.demo_app.report import line
-from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, OUTPUTS, SALES, Checkpoint, JobStatus, Offsets, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, OUTPUTS, SALES, JobStatus, ViewState
 from scripts.demo_app.text import clock, money, rate, safe
+from scripts.outputs.flink import Checkpoint
+from scripts.outputs.record import Offsets, Record
 from tests.demo_app.samples import HOSTILE, NOON_MS, dead_letter, drawn, failure, order, seen, status, window
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from shop.v1.events_pb2 import Event, UserSignedIn
 
-from scripts.demo_app.rates import Rate
-from scripts.demo_app.record import Record
-from scripts.demo_app.rules import RuleInForce
-from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, RULE_STATUS, SALES, Offsets, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, RULE_STATUS, SALES, ViewState
+from scripts.outputs.rates import Rate
+from scripts.outputs.record import Offsets, Record
+from scripts.outputs.rules import RuleInForce
 from tests.demo_app.samples import NOON_MS, alert, dead_letter, failure, order, seen, status, window
 
 

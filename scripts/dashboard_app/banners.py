@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from scripts.dashboard_app.health import Health, Now
+from scripts.dashboard_app.bounded import Now
+from scripts.dashboard_app.health import Health
 
 _NO_CHECKPOINT_MS: Final = 90_000
 

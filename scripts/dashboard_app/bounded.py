@@ -17,6 +17,13 @@ _QUIET_S: Final = 0.75
 _PATIENCE_S: Final = 3.0
 
 
+class Now(NamedTuple):
+    """`s`: a clock that never goes back; `ms`: since the epoch."""
+
+    s: float
+    ms: int
+
+
 class Newest(Generic[Key, Value]):
     """A map of at most `limit` entries; the one that has not been written for longest goes first."""
 

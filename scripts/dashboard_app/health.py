@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from scripts.dashboard_app.bounded import OTHER, shortened
+from scripts.dashboard_app.bounded import OTHER, Now, shortened
 from scripts.dashboard_app.flink import JobView, WatermarkLag
 from scripts.outputs.rates import Rate
 from scripts.outputs.record import Offsets, Record
@@ -16,13 +16,6 @@ _SAMPLE_S: Final = 5.0
 _TASKS_SHOWN: Final = 3
 # What had come before the view began is read in a burst, which is no rate of now.
 _WARM_UP_S: Final = 8.0
-
-
-class Now(NamedTuple):
-    """`s`: a clock that never goes back; `ms`: since the epoch."""
-
-    s: float
-    ms: int
 
 
 class Answers:

@@ -48,9 +48,10 @@ class Kept:
     def get(self, key: str) -> Record | None:
         return self._records.get(key)
 
-    def starting_with(self, text: str) -> Iterator[str]:
-        """Keys, last written first."""
-        return (key for key in self._records if key.startswith(text))
+    def with_text(self, text: str) -> Iterator[str]:
+        """Keys that hold `text`, whatever its case, last written first."""
+        wanted = text.casefold()
+        return (key for key in self._records if wanted in key.casefold())
 
 
 class Recommendations:
@@ -76,7 +77,7 @@ class Recommendations:
         if record is None:
             return None
         fields = record.json()
-        return {"key": user, "time_ms": fields.integer("time_ms"), "items": _items(fields, "items")}
+        return {"time_ms": fields.integer("time_ms"), "items": _items(fields, "items")}
 
     def of_product(self, product: str) -> dict[str, Any] | None:
         """As `of_user`."""
@@ -85,18 +86,21 @@ class Recommendations:
             return None
         fields = record.json()
         return {
-            "key": product,
             "category": shortened(fields.text("category")),
             "time_ms": fields.integer("time_ms"),
             "also_viewed": _items(fields, "also_viewed"),
             "also_bought": _items(fields, "also_bought"),
         }
 
+    def of(self, who: str) -> dict[str, Any]:
+        """For any id: what is known of a user of this id, and of a product. Raises Unreadable."""
+        return {"id": who, "user": self.of_user(who), "product": self.of_product(who)}
+
     def suggestions(self, text: str) -> dict[str, list[str]]:
-        """Users and products whose id begins with `text`, those that were last heard of first."""
+        """Users and products whose id holds `text`, those that were last heard of first."""
         return {
-            "users": list(islice(self.users.starting_with(text), _SUGGESTIONS)),
-            "products": list(islice(self.products.starting_with(text), _SUGGESTIONS)),
+            "users": list(islice(self.users.with_text(text), _SUGGESTIONS)),
+            "products": list(islice(self.products.with_text(text), _SUGGESTIONS)),
         }
 
     def trends_view(self) -> list[dict[str, Any]]:
@@ -108,6 +112,4 @@ class Recommendations:
 
 
 def _items(fields: Fields, name: str) -> list[dict[str, Any]]:
-    return [
-        {"product_id": shortened(each.text("product_id")), "score": each.number("score")} for each in fields.objects(name, _ITEMS)
-    ]
+    return [{"product_id": shortened(each.text("product_id")), "score": each.number("score")} for each in fields.objects(name, _ITEMS)]

@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from scripts.dashboard_app.bounded import Span, Windows, shortened
-from scripts.outputs.record import Fields, Record
+from scripts.dashboard_app.bounded import Now, Span, Windows, shortened
+from scripts.outputs.record import Fields, Record, Unreadable
 
 _MOST_CURRENCIES: Final = 12
 _MINUTES_SHOWN: Final = 30
 _RANKS: Final = 10
+_FUTURE_MS: Final = 2 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,15 @@ class TopProduct:
     amount_minor: int
 
 
-def span_of(fields: Fields) -> Span:
-    """The window of a record; raises Unreadable."""
-    return Span(fields.integer("window_end"), fields.integer("window_start"))
+def span_of(fields: Fields, now: Now) -> Span:
+    """The window of a record; raises Unreadable.
+
+    One that ends long after now would be the newest for ever. Clocks of producers may be an hour wrong (the job's --max-clock-gap-ms).
+    """
+    span = Span(fields.integer("window_end"), fields.integer("window_start"))
+    if span.end_ms > now.ms + _FUTURE_MS:
+        raise Unreadable(fields.record, f"the window ends at {span.end_ms}, which is more than two hours from now")
+    return span
 
 
 class Sales:
@@ -61,30 +68,30 @@ class Sales:
         self.minutes: Windows[str, Minute] = Windows(most_windows=60, most_rows=1_200)
         self.top: Windows[tuple[str, int], TopProduct] = Windows(most_windows=5, most_rows=1_000)
 
-    def observe_category(self, record: Record, now_s: float) -> None:
+    def observe_category(self, record: Record, now: Now) -> None:
         """Raises Unreadable, as the others."""
         fields = record.json()
         row = CategorySales(
             fields.integer("orders"), fields.integer("quantity"), fields.integer("amount_minor"), fields.number("avg_minor_per_minute")
         )
         key = shortened(fields.text("currency"), 12), shortened(fields.text("category"))
-        self.by_category.observe(span_of(fields), key, row, now_s)
+        self.by_category.observe(span_of(fields, now), key, row, now.s)
 
-    def observe_minute(self, record: Record, now_s: float) -> None:
+    def observe_minute(self, record: Record, now: Now) -> None:
         fields = record.json()
-        span = span_of(fields)
+        span = span_of(fields, now)
         names = ("orders", "amount_minor", "payments", "paid_minor", "failed_payments", "at_risk_orders", "at_risk_minor")
         row = Minute(span.start_ms, *(fields.integer(name) for name in names))
-        self.minutes.observe(span, shortened(fields.text("currency"), 12), row, now_s)
+        self.minutes.observe(span, shortened(fields.text("currency"), 12), row, now.s)
 
-    def observe_top(self, record: Record, now_s: float) -> None:
+    def observe_top(self, record: Record, now: Now) -> None:
         fields = record.json()
         row = TopProduct(
             fields.integer("rank"), shortened(fields.text("product_id")), shortened(fields.text("category")),
             fields.integer("quantity"), fields.integer("amount_minor"),
         )  # fmt: skip
         if 1 <= row.rank <= _RANKS:
-            self.top.observe(span_of(fields), (shortened(fields.text("currency"), 12), row.rank), row, now_s)
+            self.top.observe(span_of(fields, now), (shortened(fields.text("currency"), 12), row.rank), row, now.s)
 
     def currencies(self, now_s: float) -> list[str]:
         """Those with most orders first."""
@@ -110,10 +117,7 @@ class Sales:
                     "minor_per_minute": row.minor_per_minute} for (of, category), row in newest.items() if of == currency]  # fmt: skip
             now.sort(key=lambda row: (-row["minor_per_minute"], row["category"]))
             categories = {category for _, rows in whole for of, category in rows if of == currency}
-            course = {
-                category: [rows[currency, category].minor_per_minute if (currency, category) in rows else 0 for _, rows in whole]
-                for category in sorted(categories)
-            }
+            course = {category: [_rounded(rows.get((currency, category))) for _, rows in whole] for category in sorted(categories)}
             currencies[currency] = {"now": now, "course": course}
         return {"window": span._asdict(), "ends_ms": [each.end_ms for each, _ in whole], "currencies": currencies}
 
@@ -154,10 +158,15 @@ class Sales:
             currency: {
                 "minor_per_minute": newest.get(currency, 0),
                 "change": None if before is None or not before.get(currency) else newest.get(currency, 0) / before[currency] - 1,
-                "course": [sums.get(currency, 0) for _, sums in totals[-60:]],
+                "course": [round(sums.get(currency, 0)) for _, sums in totals[-60:]],
             }
             for currency in self.currencies(now_s)
         }
+
+
+def _rounded(row: CategorySales | None) -> int:
+    """Whole minor units are enough for a line, and a third of the bytes."""
+    return round(row.minor_per_minute) if row else 0
 
 
 def _by_currency(rows: dict[tuple[str, str], CategorySales]) -> dict[str, float]:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from scripts.dashboard_app.bounded import Now
 from scripts.dashboard_app.flink import JobView
-from scripts.dashboard_app.health import Now
 from scripts.dashboard_app.state import About, DashboardState
 from scripts.outputs.record import Offsets, Record
 

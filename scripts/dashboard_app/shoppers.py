@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from scripts.dashboard_app.bounded import PerMinute, Windows, shortened
+from scripts.dashboard_app.bounded import Now, PerMinute, Windows, shortened
 from scripts.dashboard_app.sales import span_of
 from scripts.outputs.record import Record
 
@@ -31,11 +31,11 @@ class Shoppers:
         self._sessions = PerMinute(SESSION_MINUTES)
         self.newest_session_ms = 0
 
-    def observe_funnel(self, record: Record, now_s: float) -> None:
+    def observe_funnel(self, record: Record, now: Now) -> None:
         """Raises Unreadable, as the other."""
         fields = record.json()
         row = Funnel(*(fields.integer(name) for name in ("views", "carts", "orders", "paid")))
-        self.funnel.observe(span_of(fields), shortened(fields.text("category")), row, now_s)
+        self.funnel.observe(span_of(fields, now), shortened(fields.text("category")), row, now.s)
 
     def observe_session(self, record: Record, now_ms: int) -> None:
         """By the record's timestamp, not the session's end: it is known to have ended only a gap later."""

@@ -14,8 +14,9 @@ from iso4217 import Currency
 from jobs.settings import Topics
 from scripts.dashboard_app.alerts import Alerts
 from scripts.dashboard_app.banners import banners
+from scripts.dashboard_app.bounded import Now
 from scripts.dashboard_app.flink import JobView
-from scripts.dashboard_app.health import Health, Now
+from scripts.dashboard_app.health import Health
 from scripts.dashboard_app.panels import PANELS, PanelState, Sources, panel_state
 from scripts.dashboard_app.recommendations import Recommendations
 from scripts.dashboard_app.rules import Rules
@@ -26,7 +27,6 @@ from scripts.outputs.record import Offsets, Record, Unreadable
 
 HISTORY_MS: Final = 30 * 60_000
 """How far back the page looks."""
-_FUTURE_MS: Final = 2 * 3_600_000
 _TOPICS: Final = Topics()
 # A minute more than is shown: where reading begins, a window may be there in part only.
 _RECENT: Final = Start((HISTORY_MS + 60_000) / 1000, least=200)
@@ -75,10 +75,10 @@ class DashboardState:
         self.health = Health(now)
         sales, shoppers, recommendations = self.sales, self.shoppers, self.recommendations
         self._observers: dict[str, Callable[[Record, Now], None]] = {
-            _TOPICS.sales: lambda record, now: sales.observe_category(record, now.s),
-            _TOPICS.sales_per_minute: lambda record, now: sales.observe_minute(record, now.s),
-            _TOPICS.top_products: lambda record, now: sales.observe_top(record, now.s),
-            _TOPICS.funnel: lambda record, now: shoppers.observe_funnel(record, now.s),
+            _TOPICS.sales: sales.observe_category,
+            _TOPICS.sales_per_minute: sales.observe_minute,
+            _TOPICS.top_products: sales.observe_top,
+            _TOPICS.funnel: shoppers.observe_funnel,
             _TOPICS.sessions: lambda record, now: shoppers.observe_session(record, now.ms),
             _TOPICS.fraud_alerts: lambda record, now: self.alerts.observe(record, now.ms),
             _TOPICS.user_recommendations: lambda record, _: recommendations.users.observe(record),

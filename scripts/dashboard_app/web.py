@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.applications import Starlette
@@ -55,11 +55,12 @@ def create_app(shared: Shared, hosts: Collection[str] = ()) -> Starlette:
         headers = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
         return StreamingResponse(hub.stream(), media_type="text/event-stream", headers=headers)
 
-    async def user(request: Request) -> Response:
-        return _found(shared, lambda state: state.recommendations.of_user(request.path_params["user"]))
-
-    async def product(request: Request) -> Response:
-        return _found(shared, lambda state: state.recommendations.of_product(request.path_params["product"]))
+    async def recommendations(request: Request) -> Response:
+        who = request.path_params["who"]
+        try:
+            return _json(orjson.dumps(shared.ask(lambda state: state.recommendations.of(who))))
+        except Unreadable as error:
+            return _json(orjson.dumps({"error": str(error)}), 502)
 
     async def suggestions(request: Request) -> Response:
         text = request.query_params.get("q", "")[:200]
@@ -72,8 +73,7 @@ def create_app(shared: Shared, hosts: Collection[str] = ()) -> Starlette:
         Route("/", page),
         Route("/api/snapshot", snapshot),
         Route("/api/events", events),
-        Route("/api/recommendations/{user:path}", user),
-        Route("/api/products/{product:path}", product),
+        Route("/api/recommendations/{who:path}", recommendations),
         Route("/api/suggestions", suggestions),
         Route("/healthz", healthz),
         Mount("/static", StaticFiles(directory=STATIC)),
@@ -86,14 +86,6 @@ def create_app(shared: Shared, hosts: Collection[str] = ()) -> Starlette:
 def _answers(state: DashboardState) -> dict[str, bool | None]:
     """Whether it gets what it needs; it works without, and says so on the page."""
     return {"kafka": state.health.kafka.answers, "flink": state.health.flink.answers}
-
-
-def _found(shared: Shared, question: Callable[[DashboardState], dict[str, Any] | None]) -> Response:
-    try:
-        answer = shared.ask(question)
-    except Unreadable as error:
-        return _json(orjson.dumps({"error": str(error)}), 502)
-    return _json(orjson.dumps({"error": "nothing is known of it"}), 404) if answer is None else _json(orjson.dumps(answer))
 
 
 def _json(content: bytes, status: int = 200) -> Response:

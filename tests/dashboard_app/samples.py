@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.settings import Topics
+from scripts.dashboard_app.bounded import Now
 from scripts.dashboard_app.flink import JobView, Task
-from scripts.dashboard_app.health import Now
 from scripts.dashboard_app.panels import PANELS
 from scripts.dashboard_app.state import About, DashboardState
 from scripts.outputs.flink import Checkpoint
@@ -26,7 +26,9 @@ def record(topic: str, document: Any, key: str = "", time_ms: int = NOON_MS) -> 
     return Record(topic, json.dumps(document).encode(), key=key.encode(), time_ms=time_ms)
 
 
-def window(category: str, amount_minor: int, *, end_ms: int = NOON_MS, currency: str = "USD", orders: int = 1, size_ms: int = 300_000) -> Record:
+def window(
+    category: str, amount_minor: int, *, end_ms: int = NOON_MS, currency: str = "USD", orders: int = 1, size_ms: int = 300_000
+) -> Record:
     document = {
         "category": category, "currency": currency, "window_start": end_ms - size_ms, "window_end": end_ms, "orders": orders,
         "quantity": orders, "amount_minor": amount_minor, "avg_minor_per_minute": amount_minor / (size_ms / 60_000),
@@ -35,7 +37,9 @@ def window(category: str, amount_minor: int, *, end_ms: int = NOON_MS, currency:
     return record(TOPICS.sales, document, category)
 
 
-def minute(start_ms: int, orders: int, amount_minor: int, *, currency: str = "USD", at_risk_orders: int = 0, at_risk_minor: int = 0) -> Record:
+def minute(
+    start_ms: int, orders: int, amount_minor: int, *, currency: str = "USD", at_risk_orders: int = 0, at_risk_minor: int = 0
+) -> Record:
     document = {
         "currency": currency, "window_start": start_ms, "window_end": start_ms + MINUTE_MS, "orders": orders, "amount_minor": amount_minor,
         "avg_minor_per_order": amount_minor / max(orders, 1), "payments": orders, "paid_minor": amount_minor,
@@ -118,11 +122,15 @@ def job(**changes: Any) -> JobView:
         Task("decode-and-route", None, 0.56, 0.02),
         Task("OverAggregate[34]", NOON_MS - 2_300, 0.31, 0.0),
     )
-    usual = JobView("5f2c9a70d1e84b33a6f0c1d2e3f40516", "RUNNING", NOON_MS - 3_600_000, Checkpoint(412, NOON_MS - 1_200, 184), 0, 0, ALL_SINKS, tasks)
+    usual = JobView(
+        "5f2c9a70d1e84b33a6f0c1d2e3f40516", "RUNNING", NOON_MS - 3_600_000, Checkpoint(412, NOON_MS - 1_200, 184), 0, 0, ALL_SINKS, tasks
+    )
     return replace(usual, **changes)
 
 
-def seen(*records: Record, offsets: Offsets | None = Offsets(100, 7), at: Now = Now(0, NOON_MS), job_view: JobView | None = None) -> DashboardState:
+def seen(
+    *records: Record, offsets: Offsets | None = Offsets(100, 7), at: Now = Now(0, NOON_MS), job_view: JobView | None = None
+) -> DashboardState:
     """A state that has got the records at `at`, and these answers; ask it at `later`."""
     state = DashboardState(ABOUT, at)
     for each in records:

@@ -21,7 +21,22 @@ from scripts.dashboard_app.web import create_app
 from scripts.outputs.flink import Checkpoint
 from scripts.outputs.record import Offsets, Record
 from tests.dashboard_app.samples import (
-    ALL_SINKS, MINUTE_MS, TOPICS, alert, dead_letter, for_product, for_user, funnel, job, minute, rule, session, status, top, trend, window,
+    ALL_SINKS,
+    MINUTE_MS,
+    TOPICS,
+    alert,
+    dead_letter,
+    for_product,
+    for_user,
+    funnel,
+    job,
+    minute,
+    rule,
+    session,
+    status,
+    top,
+    trend,
+    window,
 )  # fmt: skip
 
 CATEGORIES = {"computers": 9.0, "electronics": 6.4, "music": 3.1, "shoes": 2.9, "sports": 2.3, "garden": 1.9, "home": 1.8, "clothing": 1.4,

@@ -61,7 +61,7 @@ function drawPanel(name, panel) {
   section.classList.toggle("stale", stale);
   section.classList.toggle("empty", empty);
   setText(section.querySelector(".caption"), empty ? "" : panel.caption(data));
-  let notice = section.querySelector(".note");
+  let notice = section.querySelector(":scope > .note");
   const text = empty ? note : stale ? `${note || "Nothing newer has come."} What is shown is of ${clock(asOf)}.` : note;
   if (text && !notice) {
     notice = el("p", { class: "note" });

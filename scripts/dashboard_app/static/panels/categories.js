@@ -59,7 +59,10 @@ function drawTable(index) {
   const past = at !== null && at >= 0 && at < last.data.ends_ms.length - 1;
   const { of, currency } = last;
   view.header.textContent = past ? `at ${clock(last.data.ends_ms[at])}` : `${currency} per minute`;
-  keyed(view.rows, of.now, (each) => each.category, (each) => row(cells(each)), (node, each) => fillRow(node, cells(each)));
+  keyed(view.rows, of.now, (each) => each.category, (each) => row(cells(each)), (node, each) => {
+    fillRow(node, cells(each));
+    mark(node.querySelector("button"), each.category);
+  });
 
   function cells({ category, minor_per_minute: perMinute, orders }) {
     return [
@@ -70,14 +73,20 @@ function drawTable(index) {
   }
 }
 
+/** The button that draws and hides a category's line, with the line's colour. */
 function swatch(category) {
-  const on = slots.has(category);
-  const dot = el("span", { class: "dot", "aria-hidden": "true" });
-  if (on) dot.style.background = `var(${slots.get(category)})`;
-  const button = el("button", { type: "button", class: "series", "aria-pressed": String(on), title: on ? "Hide the line" : "Draw the line", onclick: () => {
+  const button = el("button", { type: "button", class: "series", onclick: () => {
     drawn = new Set(chosen());
     if (!drawn.delete(category) && drawn.size < SERIES.length) drawn.add(category);
     drawAll();
-  } }, dot, foreign(category));
+  } }, el("span", { class: "dot", "aria-hidden": "true" }), foreign(category));
+  mark(button, category);
   return button;
+}
+
+function mark(button, category) {
+  const on = slots.has(category);
+  button.setAttribute("aria-pressed", String(on));
+  button.title = on ? "Hide the line" : "Draw the line";
+  button.firstChild.style.background = on ? `var(${slots.get(category)})` : "";
 }

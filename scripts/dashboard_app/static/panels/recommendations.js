@@ -75,30 +75,27 @@ function choose(kind, id) {
 async function ask() {
   const mine = chosen;
   const number = ++count;
-  const path = encodeURIComponent(mine.id);
-  let found = mine.kind === "product" ? { ok: false } : await get(`/api/recommendations/${path}`);
-  let kind = "user";
-  if (!found.ok && mine.kind !== "user") {
-    kind = "product";
-    found = await get(`/api/products/${path}`);
-  }
+  const found = await get(`/api/recommendations/${encodeURIComponent(mine.id)}`);
   if (mine !== chosen || number !== count) return; // somebody has chosen another one meanwhile
-  const wanted = JSON.stringify([kind, found]);
+  const wanted = JSON.stringify(found);
   if (wanted === shown) return;
   shown = wanted;
-  view.answer.replaceChildren(...(found.ok ? (kind === "user" ? ofUser(found.data) : ofProduct(found.data)) : [nothing(mine.id, found)]));
+  view.answer.replaceChildren(...(found.ok ? answerTo(mine, found.data) : [el("p", { class: "note" }, "The recommendations can't be read.")]));
 }
 
-const nothing = (id, { status }) => el("p", { class: "note" }, ...(status === 404
-  ? ["There are no recommendations for ", foreign(id), ". Those of the last active 10,000 users and products are kept here."]
-  : ["The recommendations can't be read."]));
+function answerTo({ kind, id }, { user, product }) {
+  if (user && kind !== "product") return ofUser(id, user);
+  if (product && kind !== "user") return ofProduct(id, product);
+  return [el("p", { class: "note" }, "There are no recommendations for ", foreign(id),
+    ". Those of the last active 10,000 users and products are kept here.")];
+}
 
-const ofUser = ({ key, time_ms: time, items }) => [
-  el("h3", {}, "Next for ", foreign(key)), el("p", { class: "muted" }, `as of ${clock(time)}`), list(items),
+const ofUser = (id, { time_ms: time, items }) => [
+  el("h3", {}, "Next for ", foreign(id)), el("p", { class: "muted" }, `as of ${clock(time)}`), list(items),
 ];
 
-const ofProduct = ({ key, category, also_viewed: viewed, also_bought: bought }) => [
-  el("h3", {}, foreign(key), el("span", { class: "muted" }, " in ", foreign(category))),
+const ofProduct = (id, { category, also_viewed: viewed, also_bought: bought }) => [
+  el("h3", {}, foreign(id), el("span", { class: "muted" }, " in ", foreign(category))),
   el("h4", {}, "Also viewed"), list(viewed), el("h4", {}, "Also bought"), list(bought),
 ];
 
@@ -113,8 +110,8 @@ function list(items) {
 async function get(path) {
   try {
     const answer = await fetch(path);
-    return answer.ok ? { ok: true, data: await answer.json() } : { ok: false, status: answer.status };
+    return answer.ok ? { ok: true, data: await answer.json() } : { ok: false };
   } catch {
-    return { ok: false, status: 0 };
+    return { ok: false };
   }
 }

@@ -55,7 +55,7 @@ PANELS: Final[Mapping[str, Panel]] = {
         _TOPICS.trending, "trending_by_category", "--no-recommendations", "No trend yet: the first comes with the first views and orders.",
     ),
     "users": Panel(
-        _TOPICS.user_recommendations, "recommendations_by_user", "--no-recommendations",
+        _TOPICS.user_recommendations, "recommendations_by_product", "--no-recommendations",
         "No recommendations yet: they come once sessions have views in common.",
     ),
     "rules": Panel(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from scripts.demo_app.flink import FlinkJob
-from scripts.demo_app.render import picture
+from scripts.demo_app.render import Places, picture, places
 from scripts.demo_app.report import line
 from scripts.demo_app.state import OUTPUTS, RULE_STATUS, Totals, ViewState
 from scripts.outputs.feed import BEGINNING, END, KafkaFeed
@@ -32,11 +32,13 @@ def watch(
     plain: bool,
     stop: threading.Event,
     topic_prefix: str = "",
+    dashboard_url: str = "",
 ) -> Totals:
     """Shows what comes out of the job, until `seconds` have passed (None: without end), `stop` is set, or Ctrl-C.
 
     Args:
         plain: one line every 5 s and no picture, as without a terminal.
+        dashboard_url: of the web page that shows more, if there is one.
 
     Returns:
         What came meanwhile.
@@ -52,7 +54,7 @@ def watch(
         try:
             deadline_s = None if seconds is None else time.monotonic() + seconds
             show = _lines if plain or not console.is_terminal or console.is_dumb_terminal else _pictures
-            show(console, rest_url, shared, lambda: _go_on(workers, deadline_s, stop))
+            show(console, places(rest_url, dashboard_url), shared, lambda: _go_on(workers, deadline_s, stop))
         except KeyboardInterrupt:
             pass  # the usual end of a demo
         finally:
@@ -105,21 +107,22 @@ def _go_on(workers: list[Future[None]], deadline_s: float | None, stop: threadin
     return not stop.wait(max(0.0, min(_REDRAW_S, deadline_s - time.monotonic()))) and time.monotonic() < deadline_s
 
 
-def _pictures(console: Console, rest_url: str, shared: _Shared, go_on: Callable[[], bool]) -> None:
+def _pictures(console: Console, where: Places, shared: _Shared, go_on: Callable[[], bool]) -> None:
     # Cropped and not scrolled: in a terminal that is too small the head stays where it is.
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             now_s, now_ms = time.monotonic(), time.time_ns() // 1_000_000
             with shared.lock:
                 shared.state.tick(now_s)
-                frame = picture(shared.state, rest_url, now_s, now_ms)
+                frame = picture(shared.state, where, now_s, now_ms)
             live.update(frame, refresh=True)
             if not go_on():
                 return
 
 
-def _lines(_console: Console, rest_url: str, shared: _Shared, go_on: Callable[[], bool]) -> None:
-    print(f"Flink web UI  {rest_url}", flush=True)
+def _lines(_console: Console, where: Places, shared: _Shared, go_on: Callable[[], bool]) -> None:
+    for name, url in where:
+        print(f"{name}  {url}", flush=True)
     due_s = time.monotonic() + _LINE_EVERY_S
     while go_on():
         now_s = time.monotonic()

@@ -51,8 +51,8 @@ def mutated(draw: st.DrawFn) -> Record:
     return Record(topic, value, {"reason": draw(st.binary(max_size=100))}, key=key, time_ms=time_ms)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(mutated(), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+@given(st.lists(mutated(), min_size=1, max_size=5))
 def test_any_record_leaves_a_valid_page(records: list[Record]) -> None:
     state = seen(*VALID, *records)
     for now in (Now(2.0, NOON_MS + 2_000), Now(5.0, NOON_MS + 5_000)):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from scripts.dashboard_app.shared import Shared
 from scripts.outputs.record import Offsets, Record
 from tests.dashboard_app import simulated
+from tests.dashboard_app.browser import VIEW, chromium, needs_chromium
 from tests.dashboard_app.samples import (
     ABOUT,
     HOSTILE,
@@ -33,16 +33,13 @@ from tests.dashboard_app.samples import (
 )  # fmt: skip
 from tests.dashboard_app.serving import Serving, fresh_job, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: `apt-get install chromium` (as root) brings it")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -59,7 +56,7 @@ def faults() -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser, faults: list[str]) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-US", timezone_id="UTC", color_scheme="light")
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, **VIEW)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" and "ERR_" not in message.text else None)
     page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))

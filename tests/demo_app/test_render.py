@@ -55,7 +55,7 @@ def test_a_picture_of_a_running_job() -> None:
     state.flink_said(JobStatus("RUNNING", Checkpoint(42, NOON_MS - 800, 45), 0))
     text = re.sub(" +", " ", drawn(state, now_s=5))
     for words in (
-        "Flink web UI http://127.0.0.1:8081",
+        "Dashboard http://127.0.0.1:8080 Flink web UI http://127.0.0.1:8081 Ctrl-C ends the demo",
         "RUNNING, checkpoint 42 (0.8 s ago, took 45 ms), restarts 0",
         "events 10,000 2,000 1,203",
         "clock-gap 2",

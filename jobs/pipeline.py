@@ -11,10 +11,11 @@ from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import ChangelogMode, Schema, StatementSet, StreamTableEnvironment
 
-from jobs import sales
+from jobs import fraud, sales
 from jobs.settings import Settings
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
+from udfs.fraud.sightings import SIGNAL_MARK
 from udfs.router import (
     OFFSET_DIGITS,
     PARTITION_DIGITS,
@@ -101,7 +102,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     statements.add_insert_sql(f"""
         INSERT INTO instant_routes
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, event_time
-        FROM instant WHERE destination NOT LIKE '{AGGREGATE_MARK}%'
+        FROM instant WHERE {_IS_TOPIC}
         UNION ALL
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
         FROM aggregated_once""")
@@ -120,20 +121,24 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
     tables.execute_sql("""
-        CREATE TEMPORARY VIEW sessions AS
-        SELECT session_id, event_id, ordered, payload, event_time,
-               COUNT(*) OVER (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING) AS session_seq
-        FROM punctual""")
+        CREATE TEMPORARY VIEW numbered AS
+        SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, event_time
+        FROM punctual
+        WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
+    _share(tables, "numbered", "sessions", _SESSION_COLUMNS)
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
                {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
         FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-        WHERE ordered <> ''""")
+        WHERE ordered <> '' AND {_IS_TOPIC}""")
 
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
     if settings.sales:
         sales.add(tables, statements, settings)
+    if settings.fraud:
+        fraud.add(tables, statements, settings)
 
     # -- 7. Dead letters, rule status, heartbeat --------------------------------------------------------------------------
     tables.create_temporary_view("invalid", tables.from_data_stream(dead_letters))
@@ -155,6 +160,10 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
+_SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING") | {
+    "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT",
+}  # fmt: skip
+_IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
 
 

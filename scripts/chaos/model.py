@@ -64,6 +64,8 @@ class _Repeated(_Model):
 
     times: PositiveInt = 1
     every_s: Span = Span(low=6, high=10)
+    each_healed: bool = True
+    """The next one waits until the job is healthy again."""
 
 
 class Kill(_Repeated):

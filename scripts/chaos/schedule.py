@@ -29,10 +29,17 @@ class Act:
     seed: int
 
 
-def plan(cell: Cell, seed: int) -> tuple[Act, ...]:
-    """The acts of a cell, in order."""
+def plan(cell: Cell, seed: int, for_s: float | None = None) -> tuple[Act, ...]:
+    """The acts of a cell, in order: as many as the cell says, or as fit into `for_s` seconds, but one at least."""
     randomness = random.Random(f"{seed}/{cell.name}")
-    return tuple(_act(cell.fault, number, randomness) for number in range(1, cell.fault.times + 1))
+    if for_s is None:
+        return tuple(_act(cell.fault, number, randomness) for number in range(1, cell.fault.times + 1))
+    acts = [_act(cell.fault, 1, randomness)]
+    while True:
+        act = _act(cell.fault, len(acts) + 1, randomness)
+        if sum(each.after_s + each.for_s for each in (*acts, act)) > for_s or act.after_s + act.for_s <= 0:
+            return tuple(acts)
+        acts.append(act)
 
 
 def _act(fault: Fault, number: int, randomness: random.Random) -> Act:

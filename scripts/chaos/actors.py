@@ -1,4 +1,7 @@
-"""Does what the schedule says: `begin` and `end` of one fault on the running stack. Everything is hit by the id that it was started with."""
+"""Does what the schedule says: `begin` and `end` of one fault on the running stack.
+
+Every process is hit by the id that it was started with.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,7 @@ class Actor:
         if act.target is Target.GENERATOR:
             generator = self.generators.running[0]
             self.generators.end(generator, sign)
-            self._undo.append(lambda: self._start_generator())
+            self._undo.append(self._start_generator)
             return generator.name
         if act.target is Target.PYTHON_WORKER:
             worker = self._python_worker(act)

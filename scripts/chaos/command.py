@@ -26,7 +26,7 @@ def add_command(groups: Any) -> None:
                                description=__doc__, allow_abbrev=False)  # fmt: skip
     parser.add_argument("--faults", default="all", metavar="A,B|all|short", help="which cells (default: all)")
     parser.add_argument("--seed", type=int, help="of schedule and load: the same seed, the same schedule (default: a new one)")
-    parser.add_argument("--for", type=float, dest="for_s", metavar="S", help="faults for so many seconds in each cell (default: as its file says)")
+    parser.add_argument("--for", type=float, dest="for_s", metavar="S", help="faults for so long in each cell (default: as its file says)")
     parser.add_argument("--list", action="store_true", help="only show the cells, and with --seed what would happen when")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.json and a picture of each cell there")

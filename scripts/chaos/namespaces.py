@@ -1,6 +1,6 @@
 """Hosts on one machine: network namespaces behind wires, and file systems that the rest of the machine does not see.
 
-All of it lives in namespaces of this program's own (`unshare`), so nothing of the machine is changed, and nothing stays when it ends, however.
+All of it lives in namespaces of this program's own (`unshare`): nothing of the machine is changed, and nothing stays when it ends, however.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Wires:
         for number in range(1, self.count + 1):
             holder = start(f"host-{number}", ["unshare", "--net", "--", "sleep", "infinity"], os.environ, self._log(f"host-{number}"), True)
             self.processes.append(holder)
-        own = os.readlink("/proc/self/ns/net")
+        own = _namespace(os.getpid())
         wait_until(lambda: all(_namespace(holder.pid) not in ("", own) for holder in self.processes), self.processes, "the hosts", 20)
         self._relay = subprocess.Popen(
             [str(PYTHON), "-m", "scripts.chaos.wire", *(str(holder.pid) for holder in self.processes)],
@@ -164,7 +164,7 @@ def _write_while_possible(file: int, chunk: bytes) -> None:
 
 def _namespace(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/net")
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return ""
 

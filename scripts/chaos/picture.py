@@ -87,7 +87,8 @@ def _faults(result: Result, panel: _Panel) -> list[str]:
 
 def _band(begin: float, end: float, height: float, colour: str, opacity: float, label: str) -> str:
     width = round(max(0.0, end - begin), 1)
-    return f'<rect x="{begin}" y="{_TOP}" width="{width}" height="{height}" fill="{colour}" opacity="{opacity}"><title>{label}</title></rect>'
+    shape = f'x="{begin}" y="{_TOP}" width="{width}" height="{height}" fill="{colour}" opacity="{opacity}"'
+    return f"<rect {shape}><title>{label}</title></rect>"
 
 
 def _legend(result: Result) -> list[str]:

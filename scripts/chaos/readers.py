@@ -152,7 +152,7 @@ def read_later(bootstrap: str, topics: Topics) -> dict[Place, list[Seen]]:
             if messages:
                 deadline = time.monotonic() + _TIMEOUT_S
             elif time.monotonic() > deadline:
-                raise RuntimeError(f"the later reader got nothing for {_TIMEOUT_S:.0f} s, but has not seen the ends of {sorted(unfinished)}")
+                raise RuntimeError(f"nothing came for {_TIMEOUT_S:.0f} s, but the later reader is not at the ends of {sorted(unfinished)}")
             for message in messages:
                 place = (message.topic() or "", message.partition() or 0)
                 if message.error() is None:

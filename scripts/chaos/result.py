@@ -105,7 +105,8 @@ def judge(cell: Cell, result: Result, reader_differences: Sequence[str], rule_in
         rule_in_force: "" if the last rule that was pushed is in force on all subtasks, else what is lacking.
     """
     wanted, acts = cell.checks, result.acts
-    problems = [f"{each['count']} {each['problem']} in {each['topic']}" for each in result.verified.get("problems", []) if not each["tolerated"]]
+    found = (each for each in result.verified.get("problems", []) if not each["tolerated"])
+    problems = [f"{each['count']} {each['problem']} in {each['topic']}" for each in found]
     last = acts[-1]
     checks = [
         Check(
@@ -134,6 +135,7 @@ def judge(cell: Cell, result: Result, reader_differences: Sequence[str], rule_in
 
 def last_in_force(answers: Sequence[dict[str, Any]], rule_id: str, version: int, parallelism: int) -> str:
     """What is lacking until `version` of the rule is in force on all subtasks, by their answers; "" if nothing."""
-    accepted = {each["subtask"] for each in answers if each["rule_id"] == rule_id and each["version"] == version and each["status"] == "accepted"}
+    wanted = (rule_id, version, "accepted")
+    accepted = {each["subtask"] for each in answers if (each["rule_id"], each["version"], each["status"]) == wanted}
     missing = sorted(set(range(parallelism)) - accepted)
     return f"version {version} has no answer from subtask {', '.join(map(str, missing))}" if missing else ""

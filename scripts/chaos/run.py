@@ -60,8 +60,9 @@ class Ground:
             self.volume.mount()
         hosts = self.wires.hosts if self.wires else ()
         prefix = tuple(self.wires.prefix(holder) for holder in self.wires.processes) if self.wires else ()
+        options = _FLINK | shape.flink
         self.stack = Stack(
-            workdir, shape.parallelism, shape.python_mode, _FLINK | shape.flink, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix
+            workdir, shape.parallelism, shape.python_mode, options, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix
         )
         self.stack.up()
         return self.stack

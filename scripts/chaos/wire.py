@@ -1,7 +1,7 @@
 """A wire between two hosts, in user space: packets go from one TUN device to the other, some late, some never.
 
-`python -m scripts.chaos.wire PID...`: one wire for each network namespace (of the process PID) with number 1, 2, …: device `mill<number>` here, device
-`wire` there. Then a line of JSON on standard input sets one wire: {"wire": 1, "delay_ms": 100, "loss": 0.05, "seed": 7}.
+`python -m scripts.chaos.wire PID...`: one wire for the network namespace of each process, with number 1, 2, …: device `mill<number>` here,
+device `wire` there. Then a line of JSON on standard input sets one wire: {"wire": 1, "delay_ms": 100, "loss": 0.05, "seed": 7}.
 
 Not tc's netem: it is a kernel module that many machines (this project's too) lack; TUN is nearly everywhere, and here the seed says
 which packets are lost.

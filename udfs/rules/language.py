@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 from shop.v1.events_pb2 import Event
 
 from udfs.rules import paths
+from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
 from udfs.rules.signals import (
     Accounts,  # noqa: F401 - a part of the language, like the models below
@@ -324,13 +326,12 @@ class Rule(Model):
         if isinstance(signal, NoView) and self.when.events != ("order_placed",):
             raise ValueError("a signal of kind no-view takes events: [order_placed]")
 
-
-def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = True, has_alerts: bool = True) -> Rule:
+def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = True, has_alerts: bool = True) -> Rule:
     """Reads a rule from JSON text and checks it.
 
     Args:
         text: at most MAX_RULE_BYTES, nested at most MAX_DEPTH deep.
-        allowed_topics: what destinations may name.
+        allowed_topics: what destinations may name: names, or Destinations, which may have patterns.
         can_mask: whether there is a key to mask fields with.
         has_alerts: whether there is a stage that makes alerts of signals.
 
@@ -348,8 +349,8 @@ def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = T
     if rule.when.signal is not None and not has_alerts:
         faults.append((("when", "signal"), "needs fraud detection, and the job runs with --no-fraud"))
     for index, destination in enumerate(rule.to):
-        if destination.topic not in allowed_topics:
-            faults.append((("to", index, "topic"), f"is {destination.topic!r}, allowed are {', '.join(allowed_topics)}"))
+        if (reason := refusal(destination.topic, allowed_topics)) is not None:
+            faults.append((("to", index, "topic"), reason))
         if destination.mask and not can_mask:
             faults.append((("to", index, "mask"), "needs the job's --mask-key-file"))
     if faults:

@@ -18,7 +18,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms",
+    "rule_counters_ms", "session_gap_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
 # Kafka client properties that have an option of their own.
@@ -203,6 +203,12 @@ class Settings:
     sales: bool = field(default=True, metadata={"help": "insight: sales, funnel and session windows"})
     fraud: bool = field(default=True, metadata={"help": "insight: fraud detection"})
     recommendations: bool = field(default=True, metadata={"help": "insight: recommendations and trends"})
+    totals_ms: int = field(default=60_000, metadata={"help": "length of the windows of sales.per-minute"})
+    payment_within_ms: int = field(
+        default=3_600_000, metadata={"help": "a payment counts in the funnel up to so long after its order, but no longer than memory_ms"}
+    )
+    fraud_min_score: float = field(default=50.0, metadata={"help": "alerts of a lower score (0-100) are not written"})
+    fraud_window_ms: int = field(default=600_000, metadata={"help": "signals of one subject that are so close together make one score"})
     session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
 
     mask_key_file: str = field(
@@ -234,6 +240,7 @@ class Settings:
         for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
+        _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
         _require(bool(self.destinations), "destinations", self.destinations, "must name at least one topic")
         _require(len(set(self.destinations)) == len(self.destinations), "destinations", self.destinations, "must name each topic once")
         for name in self.destinations:

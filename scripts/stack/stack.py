@@ -71,14 +71,18 @@ class Stack:
         jars.ensure()
         require_memory(_KAFKA_MB + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
-        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
-        self.workdir.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_kafka()
+            self.up_kafka()
             self._start_flink()
         except BaseException:
             self.down()
             raise
+
+    def up_kafka(self) -> None:
+        """Starts Kafka alone, on the data that it left if it ran before, and waits until it answers. Raises StackError."""
+        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._start_kafka()
 
     def down(self) -> None:
         """Stops all that was started."""

@@ -22,6 +22,11 @@ from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 
 WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS = 10_000, 2_000, 1_000, 3_000
+# What the job and the checker must agree on, as options of both.
+AGREED = (
+    "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--totals-ms", "5000",
+    "--session-gap-ms", "4000", "--payment-within-ms", "8000",
+)  # fmt: skip
 
 
 @dataclass
@@ -69,9 +74,8 @@ class Job:
         """
         truth = ["--rules", str(rules), *([] if ledger is None else ["--ledger", str(ledger)])]
         truth += ["--from-topic"] if ledger is None or from_topic else []
-        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth,
-             "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--windows-closed", "all",
-             "--wait", "120")  # fmt: skip
+        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth, *AGREED,
+             "--windows-closed", "all", "--wait", "120")  # fmt: skip
 
     def stop(self) -> str:
         """Stops the job; returns its savepoint."""
@@ -145,8 +149,8 @@ def running_job(stack: Stack, name: str, folder: Path, *options: str) -> Iterato
     topics = Topics(prefix=f"{name}.")
     stack.create_topics(topics)
     options = (
-        "--topic-prefix", topics.prefix, "--group-id", name, "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS),
-        "--lateness-ms", str(LATENESS_MS), "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000", *options,
+        "--topic-prefix", topics.prefix, "--group-id", name, *AGREED, "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000",
+        *options,
     )  # fmt: skip
     job = Job(stack, topics, stack.submit(*options), folder, options)
     try:

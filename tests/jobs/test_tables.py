@@ -12,7 +12,8 @@ from jobs.main import insight_sinks
 from jobs.settings import Guarantee, Settings
 from jobs.tables import sinks, sources
 
-EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "sales_by_category", "rule_status"}
+SALES_SINKS = {"sales_by_category", "sales_per_minute", "top_products", "funnel_by_category", "closed_sessions"}
+EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "rule_status", *SALES_SINKS}
 BYTE_SINKS = ("ordered_routes", "instant_routes", "late_events", "dead_letters")
 PREFIX = "sink.transactional-id-prefix"
 TIMEOUT = "properties.transaction.timeout.ms"

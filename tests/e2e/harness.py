@@ -192,4 +192,4 @@ def now_ms() -> int:
 
 def _run(module: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[:6000]}\n{done.stderr[-3000:]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +72,7 @@ def _at(where: Any, what: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=what, problem_mark=where.start_mark)
 
 
-def load(folder: Path, allowed_topics: Iterable[str], *, can_mask: bool = True) -> dict[str, str]:
+def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True) -> dict[str, str]:
     """Reads and checks all *.yaml files of a folder; a file may hold several documents.
 
     Returns:
@@ -90,9 +90,8 @@ def load(folder: Path, allowed_topics: Iterable[str], *, can_mask: bool = True) 
     return found.texts
 
 
-def read_files(paths: Iterable[Path], allowed_topics: Iterable[str], *, can_mask: bool = True) -> RuleFile:
+def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_mask: bool = True) -> RuleFile:
     """Reads rules and checks them; faults do not stop it. Raises OSError for a file that can't be read."""
-    topics = tuple(allowed_topics)
     rules: dict[str, Rule] = {}
     texts: dict[str, str] = {}
     nodes: dict[str, tuple[str, yaml.Node]] = {}
@@ -101,7 +100,7 @@ def read_files(paths: Iterable[Path], allowed_topics: Iterable[str], *, can_mask
         for node, raw in _documents(path, faults):
             try:
                 text = json.dumps(raw, sort_keys=True, default=_json)
-                rule = parse_rule(text, topics, can_mask=can_mask)
+                rule = parse_rule(text, allowed_topics, can_mask=can_mask)
             except InvalidRule as error:
                 faults += [Fault(path.name, _line(node, place), _what(place, what)) for place, what in error.faults]
                 continue

@@ -19,8 +19,11 @@ from pyflink.table import StreamTableEnvironment  # noqa: E402
 
 from jobs import baseline, command_line, pipeline, sales, tables, uids  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
+from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
-from udfs.rules.language import InvalidRule  # noqa: E402
+from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
+from udfs.topic_maker import keeper  # noqa: E402
+from udfs.topics import NoAnswerError, TopicSettings  # noqa: E402
 
 log = logging.getLogger("millrace")
 
@@ -87,11 +90,22 @@ def insight_sinks(settings: Settings) -> list[str]:
     return [*(sales.sinks(settings) if settings.sales else ())]
 
 
+def _make_topics(router: RouterSettings) -> None:
+    """Makes the topics of the baseline that only a pattern allows, or ends with what is wrong with them."""
+    rules = [parse_rule(text, router.destinations) for text in router.baseline_rules]
+    try:
+        missing = keeper(router).missing(destination.topic for rule in rules for destination in rule.to)
+    except NoAnswerError as error:
+        sys.exit(f"the baseline names topics of a pattern, and {error}")
+    if missing:
+        sys.exit("; ".join(f"the baseline names {topic!r}, which {reason}" for topic, reason in missing.items()))
+
+
 def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.destinations, can_mask=bool(settings.mask_key_file))
+        rules = baseline.load(rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file))
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -101,16 +115,20 @@ def main(arguments: Sequence[str]) -> None:
     table_env = StreamTableEnvironment.create(env)
     for ddl in (*tables.sources(settings), *tables.sinks(settings), *insight_sinks(settings)):
         table_env.execute_sql(ddl)
+    has_patterns = settings.topics.allowed().has_patterns
     router = RouterSettings(
         baseline_rules=tuple(rules.values()),
-        destinations=settings.destinations,
+        destinations=settings.topics.allowed(),
         max_clock_gap_ms=settings.max_clock_gap_ms,
         max_event_bytes=settings.max_event_bytes,
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
         with_facts=settings.sales or settings.recommendations,
+        topics=TopicSettings(settings.bootstrap, client_options(settings.client_properties)) if has_patterns else None,
     )
+    if router.topics is not None:
+        _make_topics(router)
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
     uids.assign(env)
     env.execute("millrace")

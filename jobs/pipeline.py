@@ -29,6 +29,7 @@ from udfs.router import (
 )
 from udfs.rules.engine import AGGREGATE_MARK
 from udfs.ticker import TICK_TYPE, Ticker
+from udfs.topic_maker import RULE_TYPE, TopicMaker
 
 
 def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:
@@ -38,7 +39,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python ---------------------------
     events = _packed_events(tables, topics.heartbeat)
-    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule FROM rules"))
+    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule, CAST(NULL AS STRING) AS refusal FROM rules"))
+    if router.topics is not None:
+        rules = rules.map(TopicMaker(router), RULE_TYPE).name("make-topics").uid("make-topics").force_non_parallel()
     routed = (
         events.connect(rules.broadcast(rules_state()))
         .process(EventRouter(router), ROUTED_TYPE)
@@ -86,14 +89,22 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         .name("aggregate-by-rule")
         .uid("aggregate-by-rule")
     )
-    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated).alias(*AGGREGATED_FIELDS))
+    arrived = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
+    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated, arrived).alias(*AGGREGATED_FIELDS, "arrival"))
+    # Each rule decides for itself: of several that send an event to one topic, the first does.
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW aggregated_once AS
+        SELECT destination, session_id, event_id, payload, record_time_ms FROM (
+          SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id, destination ORDER BY arrival) AS copy
+          FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)
+        ) WHERE copy = 1""")
     statements.add_insert_sql(f"""
         INSERT INTO instant_routes
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, event_time
         FROM instant WHERE destination NOT LIKE '{AGGREGATE_MARK}%'
         UNION ALL
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
-        FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)""")
+        FROM aggregated_once""")
 
     # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
     statements.add_insert_sql(f"""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from udfs.rules.engine import FORM_SEPARATOR
+
+SORTABLE_DIGITS: Final = 13
 
 
 def interval(ms: int) -> str:
@@ -17,6 +21,16 @@ def interval(ms: int) -> str:
 def epoch_ms(column: str) -> str:
     """A TIMESTAMP or TIMESTAMP_LTZ as BIGINT milliseconds since the epoch."""
     return f"(EXTRACT(EPOCH FROM {column}) * 1000 + EXTRACT(MILLISECOND FROM {column}))"
+
+
+def sortable(ms: str) -> str:
+    """BIGINT milliseconds as a text that sorts as they do: 13 digits, enough until the year 2286."""
+    return f"LPAD(CAST({ms} AS STRING), {SORTABLE_DIGITS}, '0')"
+
+
+def count_if(condition: str) -> str:
+    """How many rows of a group meet a condition. The sum of plain 1s would be of 32 bits."""
+    return f"SUM(CASE WHEN {condition} THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END)"
 
 
 def headers(**values: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
@@ -15,6 +16,7 @@ from pydantic_core import ErrorDetails
 from shop.v1.events_pb2 import Event
 
 from udfs.rules import paths
+from udfs.rules.destinations import refusal
 from udfs.rules.values import (
     MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
     PATH_OPS,
@@ -306,12 +308,12 @@ class Rule(_Model):
         return self
 
 
-def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = True) -> Rule:
+def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = True) -> Rule:
     """Reads a rule from JSON text and checks it.
 
     Args:
         text: at most MAX_RULE_BYTES, nested at most MAX_DEPTH deep.
-        allowed_topics: what destinations may name.
+        allowed_topics: what destinations may name: names, or Destinations, which may have patterns.
         can_mask: whether there is a key to mask fields with.
 
     Raises:
@@ -324,8 +326,8 @@ def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = T
         raise InvalidRule(*_faults(error)) from None
     faults: list[tuple[tuple[str | int, ...], str]] = []
     for index, destination in enumerate(rule.to):
-        if destination.topic not in allowed_topics:
-            faults.append((("to", index, "topic"), f"is {destination.topic!r}, allowed are {', '.join(allowed_topics)}"))
+        if (reason := refusal(destination.topic, allowed_topics)) is not None:
+            faults.append((("to", index, "topic"), reason))
         if destination.mask and not can_mask:
             faults.append((("to", index, "mask"), "needs the job's --mask-key-file"))
     if faults:

@@ -14,6 +14,7 @@ from scripts.outputs.flink import Checkpoint, FlinkRest, NoAnswer, last_checkpoi
 JOB_NAME: Final = "millrace"
 _TASK_METRICS: Final = "currentInputWatermark,busyTimeMsPerSecond,backPressuredTimeMsPerSecond"
 _SINK: Final = re.compile(r"(\w+)\[\d+\]: Writer")
+_NUMBER_OF_NODE: Final = re.compile(r"\[\d+\]")
 _ENDED: Final = ("CANCELED", "FINISHED", "FAILED", "SUSPENDED")
 _MOST_TASKS: Final = 100
 # Flink fetches its tasks' metrics every few seconds (metrics.fetcher.update-interval): the same watermark means only that it is old.

@@ -15,7 +15,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms", "totals_ms", "payment_within_ms",
+    "rule_counters_ms", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # Kafka client properties that have an option of their own.
@@ -196,7 +196,10 @@ class Settings:
     payment_within_ms: int = field(
         default=3_600_000, metadata={"help": "a payment counts in the funnel up to so long after its order, but no longer than memory_ms"}
     )
-    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
+    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for longer has ended"})
+    session_step_ms: int = field(
+        default=60_000, metadata={"help": "a session's end is seen up to so much later than the gap; smaller costs more, 1 is exact"}
+    )
 
     mask_key_file: str = field(
         default="", metadata={"help": "file, on every host, with the key of the hash that masks fields; without it no rule can mask"}

@@ -20,7 +20,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, pipeline, sales, tables  # noqa: E402
+from jobs import baseline, pipeline, recommendations, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule  # noqa: E402
@@ -117,7 +117,10 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
 
 def insight_sinks(settings: Settings) -> list[str]:
     """DDL of the tables that the insights write which are switched on."""
-    return [*(sales.sinks(settings) if settings.sales else ())]
+    return [
+        *(sales.sinks(settings) if settings.sales else ()),
+        *(recommendations.sinks(settings) if settings.recommendations else ()),
+    ]
 
 
 def main(arguments: Sequence[str]) -> None:

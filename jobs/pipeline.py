@@ -11,7 +11,7 @@ from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
-from jobs import sales
+from jobs import recommendations, sales
 from jobs.settings import Settings
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
@@ -107,11 +107,12 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    tables.execute_sql("""
+    steps_before = recommendations.steps_before(tables) if settings.recommendations else ""
+    tables.execute_sql(f"""
         CREATE TEMPORARY VIEW sessions AS
-        SELECT session_id, event_id, ordered, payload, event_time,
-               COUNT(*) OVER (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING) AS session_seq
-        FROM punctual""")
+        SELECT session_id, event_id, ordered, facts, product, payload, event_time, COUNT(*) OVER session AS session_seq{steps_before}
+        FROM (SELECT *, {recommendations.product_of_event()} AS product FROM punctual)
+        WINDOW session AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
@@ -122,6 +123,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
     if settings.sales:
         sales.add(tables, statements, settings)
+    if settings.recommendations:
+        recommendations.add(tables, statements, settings)
 
     # -- 7. Dead letters, rule status, heartbeat --------------------------------------------------------------------------
     tables.create_temporary_view("invalid", tables.from_data_stream(dead_letters))

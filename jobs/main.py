@@ -20,7 +20,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, pipeline, recommendations, sales, tables  # noqa: E402
+from jobs import baseline, pipeline, recommendations, sales, tables, uids  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule  # noqa: E402
@@ -148,6 +148,7 @@ def main(arguments: Sequence[str]) -> None:
         with_facts=settings.sales or settings.recommendations,
     )
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
+    uids.assign(env)
     env.execute("millrace")
 
 

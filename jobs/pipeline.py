@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import Schema, StatementSet, StreamTableEnvironment
+from pyflink.table import ChangelogMode, Schema, StatementSet, StreamTableEnvironment
 
 from jobs import recommendations, sales
 from jobs.settings import Settings
@@ -63,10 +63,11 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
     tables.execute_sql("""
-        CREATE TEMPORARY VIEW distinct_events AS
+        CREATE TEMPORARY VIEW first_copies AS
         SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
+    _share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
 
     # -- 3. Destinations with order "none": at once, late or not; some of them only once a rule has counted enough ---------
     tables.execute_sql("""
@@ -145,7 +146,24 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     return statements
 
 
+_EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
+
+
+def _share(tables: StreamTableEnvironment, view: str, name: str, columns: dict[str, str]) -> None:
+    """Makes the view `name` of what `view` computes, computed once for all who read it; `event_time` is the record's timestamp.
+
+    Flink plans the statement set and each conversion of a table into a DataStream for themselves: without this cut, what several
+    of them read is computed, and its state kept, once for each.
+    """
+    out, back = Schema.new_builder(), Schema.new_builder()
+    for column, data_type in columns.items():
+        out.column(column, data_type)
+        back.column(column, data_type)
+    out.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime")
+    back.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime").watermark("event_time", "SOURCE_WATERMARK()")
+    stream = tables.to_changelog_stream(tables.from_path(view), out.build(), ChangelogMode.insert_only())
+    tables.create_temporary_view(name, tables.from_data_stream(stream, back.build()))
 
 
 def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> DataStream:

@@ -39,12 +39,15 @@ def main() -> None:
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
+    parser.add_argument(
+        "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
+    )
     options = parser.parse_args()
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
     print(_machine(), flush=True)
     try:
-        with Stack(workdir, parallelism=2) as stack:
+        with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
                 if options.only in (None, name):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import ChangelogMode, Schema, StatementSet, StreamTableEnvironment
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
 from jobs import recommendations, sales
 from jobs.settings import Settings
+from jobs.sharing import share
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
 from udfs.router import (
@@ -67,7 +68,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
-    _share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
+    share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
 
     # -- 3. Destinations with order "none": at once, late or not; some of them only once a rule has counted enough ---------
     tables.execute_sql("""
@@ -108,12 +109,16 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    steps_before = recommendations.steps_before(tables) if settings.recommendations else ""
+    more = recommendations.session_columns(tables) if settings.recommendations else {}
     tables.execute_sql(f"""
-        CREATE TEMPORARY VIEW sessions AS
-        SELECT session_id, event_id, ordered, facts, product, payload, event_time, COUNT(*) OVER session AS session_seq{steps_before}
-        FROM (SELECT *, {recommendations.product_of_event()} AS product FROM punctual)
+        CREATE TEMPORARY VIEW numbered AS
+        SELECT session_id, event_id, ordered, facts, payload, event_time, COUNT(*) OVER session AS session_seq{"".join(more.values())}
+        FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
         WINDOW session AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
+    if settings.recommendations:
+        share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))
+    else:
+        tables.execute_sql("CREATE TEMPORARY VIEW sessions AS SELECT * FROM numbered")
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
@@ -147,23 +152,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
+_SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "facts"), "STRING") | {"payload": "BYTES", "session_seq": "BIGINT"}
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
-
-
-def _share(tables: StreamTableEnvironment, view: str, name: str, columns: dict[str, str]) -> None:
-    """Makes the view `name` of what `view` computes, computed once for all who read it; `event_time` is the record's timestamp.
-
-    Flink plans the statement set and each conversion of a table into a DataStream for themselves: without this cut, what several
-    of them read is computed, and its state kept, once for each.
-    """
-    out, back = Schema.new_builder(), Schema.new_builder()
-    for column, data_type in columns.items():
-        out.column(column, data_type)
-        back.column(column, data_type)
-    out.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime")
-    back.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime").watermark("event_time", "SOURCE_WATERMARK()")
-    stream = tables.to_changelog_stream(tables.from_path(view), out.build(), ChangelogMode.insert_only())
-    tables.create_temporary_view(name, tables.from_data_stream(stream, back.build()))
 
 
 def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> DataStream:

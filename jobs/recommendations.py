@@ -17,12 +17,23 @@ from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import facts
 from jobs.settings import RecommendTo, Settings
+from jobs.sharing import share
 from jobs.sql import epoch_ms, interval
 from jobs.tables import text_sink
 from udfs.facts import FIELD_SEPARATOR, LINE_SEPARATOR
 from udfs.recommendations import neighbours, popularity, trending
 from udfs.recommendations.rows import BOUGHT, NEIGHBOUR, OWN
-from udfs.recommender import PRODUCT, RECOMMENDED_TYPE, TREND_TYPE, VISIT, Recommender, RecommenderSettings, TrendKeeper, popularity_state
+from udfs.recommender import (
+    FORGOTTEN,
+    PRODUCT,
+    RECOMMENDED_TYPE,
+    TREND_TYPE,
+    VISIT,
+    Recommender,
+    RecommenderSettings,
+    TrendKeeper,
+    popularity_state,
+)
 
 STEPS: Final = 3
 """How many events before it in its session a product is paired with. Two are a little worse, four no better (docs/insights.md)."""
@@ -30,7 +41,8 @@ _WEIGHTS: Final = {"V": 1, "C": 3, "O": neighbours.ORDER_WEIGHT}
 """Weight of a look, a piece of the cart, a line of an order."""
 _MOST_LINES: Final = 20
 """Lines of one order that are paired: 190 pairs at most, whatever an order is made of."""
-_LAST: Final = "PRECEDING_VALUE"
+_VALUE: Final = f"NULLIF(`value`, '{FORGOTTEN}')"
+_BEFORE: Final = ", ".join(f"product_{steps}" for steps in range(1, STEPS + 1))
 
 
 def sinks(settings: Settings) -> list[str]:
@@ -43,8 +55,13 @@ def sinks(settings: Settings) -> list[str]:
     ]
 
 
-def steps_before(tables: StreamTableEnvironment) -> str:
-    """SQL columns `product_1`, `product_2`, …: the products of the events before, in the window `session` of jobs/pipeline.py.
+PRODUCT_OF_EVENT: Final = f"CASE WHEN SUBSTRING(facts FROM 1 FOR 1) IN ('V', 'C') THEN {facts.field('product_id', 'facts')} END"
+"""SQL expression over `facts`: the product of a look or of a piece of the cart, else NULL."""
+
+
+def session_columns(tables: StreamTableEnvironment) -> dict[str, str]:
+    """SQL of the columns that the view `sessions` has more for this insight, in the window `session` of jobs/pipeline.py: the
+    product of the event (`product`), and those of the events before (`product_1`, `product_2`, …).
 
     LAG would give them, but SQL allows it no ROWS, and one operator sorts and numbers a session only if all its aggregates
     share one frame: a second one would cost as much as the first. The class behind LAG has no such limit when it is
@@ -55,13 +72,9 @@ def steps_before(tables: StreamTableEnvironment) -> str:
     arguments = gateway.new_array(logical.LogicalType, 2)
     arguments[0], arguments[1] = logical.VarCharType(logical.VarCharType.MAX_LENGTH), logical.IntType(False)
     lag = gateway.jvm.org.apache.flink.table.runtime.functions.aggregate.LagAggFunction(arguments)
-    tables._j_tenv.createTemporarySystemFunction(_LAST, lag)
-    return "".join(f", {_LAST}(product, {offset}) OVER session AS product_{offset}" for offset in range(1, STEPS + 1))
-
-
-def product_of_event() -> str:
-    """SQL expression over `facts`: the product of a look or of a piece of the cart, else NULL."""
-    return f"CASE WHEN SUBSTRING(facts FROM 1 FOR 1) IN ('V', 'C') THEN {facts.field('product_id', 'facts')} END"
+    tables._j_tenv.createTemporarySystemFunction("PRECEDING_VALUE", lag)
+    before = {f"product_{steps}": f", PRECEDING_VALUE(product, {steps}) OVER session AS product_{steps}" for steps in range(1, STEPS + 1)}
+    return {"product": ", product"} | before
 
 
 def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
@@ -94,23 +107,22 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     tables.create_temporary_view("recommended", tables.from_data_stream(recommended).alias("kind", "key", "value"))
     tables.create_temporary_view("trends", tables.from_data_stream(trends).alias("key", "value"))
     for sink, kind in (("recommendations_by_product", PRODUCT), ("recommendations_by_user", VISIT)):
-        statements.add_insert_sql(f"INSERT INTO {sink} SELECT `key`, `value` FROM recommended WHERE kind = '{kind}'")
-    statements.add_insert_sql("INSERT INTO trending_by_category SELECT `key`, `value` FROM trends")
+        statements.add_insert_sql(f"INSERT INTO {sink} SELECT `key`, {_VALUE} FROM recommended WHERE kind = '{kind}'")
+    statements.add_insert_sql(f"INSERT INTO trending_by_category SELECT `key`, {_VALUE} FROM trends")
 
 
 def _sums(tables: StreamTableEnvironment, settings: Settings) -> None:
-    """View `sums`: kind, one, two, weight of each window; a pair of products once, whichever came first."""
+    """View `sums`: kind, subject, other, weight of each window; a pair of products once, whichever came first."""
     lines = f"ARRAY_SLICE(SPLIT(facts, '{LINE_SEPARATOR}'), 1, {_MOST_LINES})"
     product = {name: facts.field("product_id", name) for name in ("a", "b")}
-    before = ", ".join(f"product_{offset}" for offset in range(1, STEPS + 1))
     weight = "CASE `kind` " + " ".join(f"WHEN '{kind}' THEN {weight}" for kind, weight in _WEIGHTS.items()) + " END"
     facts.create_view(tables, "interests", "punctual", kinds="".join(_WEIGHTS))
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW together AS
-        SELECT '{NEIGHBOUR}' AS kind, LEAST(product, other) AS one, GREATEST(product, other) AS two,
+        SELECT '{NEIGHBOUR}' AS kind, LEAST(product, step) AS subject, GREATEST(product, step) AS other,
                CASE SUBSTRING(facts FROM 1 FOR 1) WHEN 'C' THEN {_WEIGHTS["C"]} ELSE {_WEIGHTS["V"]} END AS weight, event_time
-        FROM sessions CROSS JOIN UNNEST(ARRAY_DISTINCT(ARRAY[{before}])) AS steps(other)
-        WHERE product IS NOT NULL AND other <> product
+        FROM sessions CROSS JOIN UNNEST(ARRAY_DISTINCT(ARRAY[{_BEFORE}])) AS steps(step)
+        WHERE product IS NOT NULL AND step <> product
         UNION ALL
         SELECT '{BOUGHT}', {product["a"]}, {product["b"]}, 1, event_time
         FROM punctual CROSS JOIN UNNEST({lines}) AS lines_a(a) CROSS JOIN UNNEST({lines}) AS lines_b(b)
@@ -119,19 +131,20 @@ def _sums(tables: StreamTableEnvironment, settings: Settings) -> None:
         UNION ALL
         SELECT '{OWN}', product_id, category, {weight}, event_time FROM interests""")
     tables.execute_sql(f"""
-        CREATE TEMPORARY VIEW sums AS
-        SELECT kind, one, two, SUM(weight) AS weight, window_time AS seen
+        CREATE TEMPORARY VIEW window_sums AS
+        SELECT kind, subject, other, SUM(weight) AS weight, window_time AS event_time
         FROM TABLE(TUMBLE(TABLE together, DESCRIPTOR(event_time), {interval(settings.recommendation_window_ms)}))
-        GROUP BY kind, one, two, window_start, window_end, window_time""")
+        GROUP BY kind, subject, other, window_start, window_end, window_time""")
+    share(tables, "window_sums", "sums", dict.fromkeys(("kind", "subject", "other"), "STRING") | {"weight": "BIGINT"})
 
 
 def _by_product(tables: StreamTableEnvironment, settings: Settings) -> None:
     """View `product_windows`: for each product and window one row with its category and its strongest neighbours."""
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW of_products AS
-        SELECT one AS product, kind, two AS other, weight, seen FROM sums
+        SELECT subject AS product, kind, other, weight, event_time FROM sums
         UNION ALL
-        SELECT two AS product, kind, one AS other, weight, seen FROM sums WHERE kind <> '{OWN}'""")
+        SELECT other AS product, kind, subject AS other, weight, event_time FROM sums WHERE kind <> '{OWN}'""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW product_windows AS
         SELECT product, '{PRODUCT}' AS kind,
@@ -145,7 +158,7 @@ def _by_category(tables: StreamTableEnvironment, settings: Settings) -> None:
     """Views `category_windows` and `popular`: the strongest products of each window, by category and of all."""
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW products AS
-        SELECT two AS category, one AS product, weight, seen FROM sums WHERE kind = '{OWN}'""")
+        SELECT other AS category, subject AS product, weight, event_time FROM sums WHERE kind = '{OWN}'""")
     text = f"LISTAGG(CONCAT_WS('{FIELD_SEPARATOR}', product, CAST(weight AS STRING)), '{LINE_SEPARATOR}') AS text"
     time_ms = f"{epoch_ms('window_end')} AS time_ms"
     tables.execute_sql(f"""
@@ -160,13 +173,12 @@ def _by_category(tables: StreamTableEnvironment, settings: Settings) -> None:
 
 def _visits(tables: StreamTableEnvironment, settings: Settings) -> None:
     """View `visits`: for each session and window one row, with its last products, addressed to the last one."""
-    before = ", ".join(f"product_{offset}" for offset in range(1, STEPS + 1))
     user = facts.field("user_id", "facts")
     signed_in = f"AND {user} <> ''" if settings.recommend_to is RecommendTo.USERS else ""
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW looks AS
         SELECT session_id, event_time,
-               CONCAT_WS('{FIELD_SEPARATOR}', LPAD(CAST(session_seq AS STRING), 19, '0'), {user}, product, {before}) AS stand
+               CONCAT_WS('{FIELD_SEPARATOR}', LPAD(CAST(session_seq AS STRING), 19, '0'), {user}, product, {_BEFORE}) AS stand
         FROM sessions WHERE product IS NOT NULL {signed_in}""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW visits AS
@@ -184,5 +196,5 @@ def _strongest(view: str, group: str, item: str, count: int, settings: Settings)
     return f"""
         SELECT * FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY weight DESC, {item}) AS place
-          FROM TABLE(TUMBLE(TABLE {view}, DESCRIPTOR(seen), {interval(settings.recommendation_window_ms)})))
+          FROM TABLE(TUMBLE(TABLE {view}, DESCRIPTOR(event_time), {interval(settings.recommendation_window_ms)})))
         WHERE place <= {count}"""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyflink.common import Row, Types
+from pyflink.datastream import TimeDomain
 from pyflink.datastream.functions import KeyedBroadcastProcessFunction, KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
@@ -24,7 +25,8 @@ PRODUCT: Final = "product"
 VISIT: Final = "visit"
 """Kinds of rows of the stage `recommend`, in and out."""
 RECOMMENDED_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING(), Types.STRING()])
-"""Kind, key, JSON; no JSON deletes the key from the compacted topic."""
+"""Kind, key, JSON; FORGOTTEN instead of JSON deletes the key from the compacted topic."""
+FORGOTTEN: Final = ""  # a tuple holds no None
 TREND_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING()])
 """Category, JSON."""
 _POPULARITY: Final = "popularity"
@@ -75,25 +77,26 @@ class Recommender(KeyedBroadcastProcessFunction):
         packed = self._product.value()
         product = Neighbours.unpacked(packed) if packed else Neighbours.new()
         if kind == VISIT:
-            yield self._answer(rows.visit(text), product, self._restored(ctx.get_broadcast_state(self._popularity_state)), time_ms)
+            popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
+            yield from self._answer(rows.visit(text), product, popularity, time_ms)
             return
         product.add(rows.product_window(text), time_ms, self._half_life_ms)
-        self._product.update(product.packed())
         timers = ctx.timer_service()
         timers.register_event_time_timer(time_ms)
-        # At most one timer for each product and memory: one that finds it used meanwhile does nothing.
-        timers.register_event_time_timer((time_ms // self._memory_ms + 2) * self._memory_ms)
+        product.used_ms = _forget_later(timers, self._memory_ms)
+        self._product.update(product.packed())
 
     def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterator[Any]:
         packed = self._product.value()
         if not packed:
             return
         product, product_id = Neighbours.unpacked(packed), ctx.get_current_key()
-        if timestamp - product.as_of_ms >= self._memory_ms:
-            self._product.clear()
-            yield PRODUCT, product_id, None
+        if ctx.time_domain() == TimeDomain.PROCESSING_TIME:
+            if timestamp - product.used_ms >= self._memory_ms:
+                self._product.clear()
+                yield PRODUCT, product_id, FORGOTTEN
             return
-        if timestamp != product.as_of_ms:
+        if timestamp != product.as_of_ms:  # a later window has come already, and has a timer of its own
             return
         popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
         popularity.move_to(timestamp)
@@ -106,12 +109,13 @@ class Recommender(KeyedBroadcastProcessFunction):
             product_id=product_id, category=product.category, time_ms=timestamp, also_viewed=_items(viewed), also_bought=_items(bought)
         )  # fmt: skip
 
-    def _answer(self, visit: rows.Visit, product: Neighbours, popularity: Popularity, time_ms: int) -> tuple[str, str, str]:
+    def _answer(self, visit: rows.Visit, product: Neighbours, popularity: Popularity, time_ms: int) -> Iterator[Any]:
         neighbours = product.scores(product.viewed, popularity, time_ms, self._half_life_ms)
         items = next_items(neighbours, popularity.largest, visit.recent)
-        return VISIT, visit.user_id or visit.session_id, _json(
-            user_id=visit.user_id, session_id=visit.session_id, time_ms=time_ms, items=_items(items)
-        )  # fmt: skip
+        if items:
+            yield VISIT, visit.user_id or visit.session_id, _json(
+                user_id=visit.user_id, session_id=visit.session_id, time_ms=time_ms, items=_items(items)
+            )  # fmt: skip
 
     def _restored(self, state: Any) -> Popularity:
         """Broadcast state can't be read in open(), so it is on the first element."""
@@ -137,16 +141,26 @@ class TrendKeeper(KeyedProcessFunction):
         packed = self._trend.value()
         trend = Trend.unpacked(packed) if packed else Trend.new()
         items = trend.add(rows.weights(text), time_ms, self._half_life_ms)
+        trend.used_ms = _forget_later(ctx.timer_service(), self._memory_ms)
         self._trend.update(trend.packed())
-        ctx.timer_service().register_event_time_timer((time_ms // self._memory_ms + 2) * self._memory_ms)
         if items is not None:
             yield category, _json(category=category, time_ms=time_ms, items=_items(items))
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         packed = self._trend.value()
-        if packed and timestamp - Trend.unpacked(packed).sums.as_of_ms >= self._memory_ms:
+        if packed and timestamp - Trend.unpacked(packed).used_ms >= self._memory_ms:
             self._trend.clear()
-            yield ctx.get_current_key(), None
+            yield ctx.get_current_key(), FORGOTTEN
+
+
+def _forget_later(timers: Any, memory_ms: int) -> int:
+    """Sets the timer that looks whether a key has been silent; returns the time now. At most one for each key and memory.
+
+    By the clock: at the end of a bounded input event time jumps to its end, and would delete all that was published.
+    """
+    now_ms: int = timers.current_processing_time()
+    timers.register_processing_time_timer((now_ms // memory_ms + 2) * memory_ms)
+    return now_ms
 
 
 def _items(scored: Scored) -> list[dict[str, Any]]:

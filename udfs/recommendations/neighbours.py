@@ -29,7 +29,7 @@ _DAMPING: Final = 0.35
 _SUPPORT: Final = 2.0
 """Half of the score goes where the co-occurrence is no more than this: one chance meeting of two rare products is no bond."""
 _DIGITS: Final = 6
-_HEAD: Final = struct.Struct("<BqdIII8s")  # version, as_of_ms, weight, lengths of category, viewed, bought; digest of what was published
+_HEAD: Final = struct.Struct("<BqqdIII8s")  # version, used_ms, as_of_ms, weight, lengths of category, viewed, bought; published
 _VERSION: Final = 1
 
 Scored = list[tuple[str, float]]
@@ -45,12 +45,14 @@ class Neighbours:
     as_of_ms: int
     viewed: FadingSums
     bought: FadingSums
-    published: bytes
+    published: bytes = bytes(8)
     """Digest of the lists that were published last."""
+    used_ms: int = NO_TIME
+    """When it was last added to, by the clock and not by event time: for the caller, who forgets what is not used."""
 
     @classmethod
     def new(cls) -> Self:
-        return cls("", 0.0, NO_TIME, FadingSums(), FadingSums(), bytes(8))
+        return cls("", 0.0, NO_TIME, FadingSums(), FadingSums())
 
     def add(self, window: ProductWindow, time_ms: int, half_life_ms: int) -> None:
         """What a window says that ended at `time_ms`."""
@@ -89,11 +91,11 @@ class Neighbours:
     def packed(self) -> bytes:
         category, viewed, bought = self.category.encode(), self.viewed.packed(), self.bought.packed()
         lengths = (len(category), len(viewed), len(bought))
-        return _HEAD.pack(_VERSION, self.as_of_ms, self.weight, *lengths, self.published) + category + viewed + bought
+        return _HEAD.pack(_VERSION, self.used_ms, self.as_of_ms, self.weight, *lengths, self.published) + category + viewed + bought
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self:
-        _, as_of_ms, weight, category, viewed, bought, published = _HEAD.unpack_from(data)
+        _, used_ms, as_of_ms, weight, category, viewed, bought, published = _HEAD.unpack_from(data)
         viewed_at = _HEAD.size + category
         bought_at = viewed_at + viewed
         return cls(
@@ -103,6 +105,7 @@ class Neighbours:
             viewed=FadingSums.unpacked(data[viewed_at:bought_at]),
             bought=FadingSums.unpacked(data[bought_at : bought_at + bought]),
             published=published,
+            used_ms=used_ms,
         )
 
 

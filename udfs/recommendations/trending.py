@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from udfs.recommendations.decay import FadingSums
+from udfs.recommendations.decay import NO_TIME, FadingSums
 from udfs.recommendations.neighbours import PUBLISHED, Scored, digest, rounded
 
 CAPACITY: Final = 50
 """Products of a category that are remembered."""
-_HEAD: Final = struct.Struct("<B8s")  # version, digest of what was published
+_HEAD: Final = struct.Struct("<Bq8s")  # version, used_ms, digest of what was published
 _VERSION: Final = 1
 
 
@@ -24,11 +24,14 @@ class Trend:
     """The state of one category."""
 
     sums: FadingSums
-    published: bytes
+    published: bytes = bytes(8)
+    """Digest of the list that was published last."""
+    used_ms: int = NO_TIME
+    """As of Neighbours."""
 
     @classmethod
     def new(cls) -> Self:
-        return cls(FadingSums(), bytes(8))
+        return cls(FadingSums())
 
     def add(self, weights: Sequence[tuple[str, float]], time_ms: int, half_life_ms: int) -> Scored | None:
         """What a window says that ended at `time_ms`. Returns the list, best first, if it is another than before."""
@@ -41,9 +44,9 @@ class Trend:
         return items
 
     def packed(self) -> bytes:
-        return _HEAD.pack(_VERSION, self.published) + self.sums.packed()
+        return _HEAD.pack(_VERSION, self.used_ms, self.published) + self.sums.packed()
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self:
-        _, published = _HEAD.unpack_from(data)
-        return cls(FadingSums.unpacked(data[_HEAD.size :]), published)
+        _, used_ms, published = _HEAD.unpack_from(data)
+        return cls(FadingSums.unpacked(data[_HEAD.size :]), published, used_ms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pyflink.table import StreamTableEnvironment
 
 from udfs.facts import FIELD_SEPARATOR, FIELDS, LINE_SEPARATOR
@@ -15,14 +17,38 @@ def field(name: str, line: str = "line") -> str:
     return f"CAST({text} AS BIGINT)" if name in _NUMBERS else text
 
 
-def create_view(tables: StreamTableEnvironment, name: str, source: str, kinds: str) -> None:
+def create_view(tables: StreamTableEnvironment, name: str, source: str, kinds: str, columns: Iterable[str] = FIELDS) -> None:
     """Makes the view `name`: a row for each line of the given kinds (letters) of the view `source`.
 
-    Columns: session_id, event_id, those of FIELDS, event_time. What a query does not use of them is not computed.
+    Columns: session_id, event_id, those of `columns`, event_time. Name only what is used: where several queries share a view,
+    the planner computes all of it.
     """
-    columns = ", ".join(f"{field(each)} AS `{each}`" for each in FIELDS)
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW {name} AS
-        SELECT session_id, event_id, {columns}, event_time
+        SELECT session_id, event_id, {_selected(columns, "line")}, event_time
         FROM {source} CROSS JOIN UNNEST(SPLIT(facts, '{LINE_SEPARATOR}')) AS lines(line)
-        WHERE facts <> '' AND POSITION(SUBSTRING(line FROM 1 FOR 1) IN '{kinds}') > 0""")
+        WHERE facts <> '' AND ({_of_kinds(kinds, "line")})""")
+
+
+def create_lines(tables: StreamTableEnvironment, name: str, source: str, kind: str) -> None:
+    """Makes the view `name` (session_id, event_id, line, event_time): the lines of those events of `source` that begin with `kind`."""
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW {name} AS
+        SELECT session_id, event_id, line, event_time
+        FROM {source} CROSS JOIN UNNEST(SPLIT(facts, '{LINE_SEPARATOR}')) AS lines(line)
+        WHERE facts LIKE '{kind}%'""")
+
+
+def select(tables: StreamTableEnvironment, name: str, source: str, kinds: str, columns: Iterable[str], line: str = "line") -> None:
+    """As `create_view`, of a view that has one line in each row, in its column `line`; splitting facts of one line is saved."""
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW {name} AS
+        SELECT session_id, event_id, {_selected(columns, line)}, event_time FROM {source} WHERE {_of_kinds(kinds, line)}""")
+
+
+def _selected(columns: Iterable[str], line: str) -> str:
+    return ", ".join(f"{field(each, line)} AS `{each}`" for each in columns)
+
+
+def _of_kinds(kinds: str, line: str) -> str:
+    return " OR ".join(f"{line} LIKE '{kind}%'" for kind in kinds)

@@ -11,11 +11,12 @@ from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
-from jobs import recommendations, sales
+from jobs import fraud, recommendations, sales
 from jobs.settings import Settings
 from jobs.sharing import share
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
+from udfs.fraud.sightings import SIGNAL_MARK
 from udfs.router import (
     OFFSET_DIGITS,
     PARTITION_DIGITS,
@@ -30,6 +31,7 @@ from udfs.router import (
 )
 from udfs.rules.engine import AGGREGATE_MARK
 from udfs.ticker import TICK_TYPE, Ticker
+from udfs.topic_maker import RULE_TYPE, TopicMaker
 
 
 def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:
@@ -39,7 +41,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python ---------------------------
     events = _packed_events(tables, topics.heartbeat)
-    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule FROM rules"))
+    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule, CAST(NULL AS STRING) AS refusal FROM rules"))
+    if router.topics is not None:
+        rules = rules.map(TopicMaker(router), RULE_TYPE).name("make-topics").uid("make-topics").force_non_parallel()
     routed = (
         events.connect(rules.broadcast(rules_state()))
         .process(EventRouter(router), ROUTED_TYPE)
@@ -87,14 +91,22 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         .name("aggregate-by-rule")
         .uid("aggregate-by-rule")
     )
-    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated).alias(*AGGREGATED_FIELDS))
+    arrived = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
+    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated, arrived).alias(*AGGREGATED_FIELDS, "arrival"))
+    # Each rule decides for itself: of several that send an event to one topic, the first does.
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW aggregated_once AS
+        SELECT destination, session_id, event_id, payload, record_time_ms FROM (
+          SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id, destination ORDER BY arrival) AS copy
+          FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)
+        ) WHERE copy = 1""")
     statements.add_insert_sql(f"""
         INSERT INTO instant_routes
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, event_time
-        FROM instant WHERE destination NOT LIKE '{AGGREGATE_MARK}%'
+        FROM instant WHERE {_IS_TOPIC}
         UNION ALL
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
-        FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)""")
+        FROM aggregated_once""")
 
     # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
     statements.add_insert_sql(f"""
@@ -109,26 +121,26 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    more = recommendations.session_columns(tables) if settings.recommendations else {}
+    stand = recommendations.where_it_stands(tables, "so_far") if settings.recommendations else "CAST(NULL AS STRING)"
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW numbered AS
-        SELECT session_id, event_id, ordered, facts, payload, event_time, COUNT(*) OVER session AS session_seq{"".join(more.values())}
+        SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, {stand} AS stand, event_time
         FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
-        WINDOW session AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
-    if settings.recommendations:
-        share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))
-    else:
-        tables.execute_sql("CREATE TEMPORARY VIEW sessions AS SELECT * FROM numbered")
+        WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
+    share(tables, "numbered", "sessions", _SESSION_COLUMNS)
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
                {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
         FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-        WHERE ordered <> ''""")
+        WHERE ordered <> '' AND {_IS_TOPIC}""")
 
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
     if settings.sales:
         sales.add(tables, statements, settings)
+    if settings.fraud:
+        fraud.add(tables, statements, settings)
     if settings.recommendations:
         recommendations.add(tables, statements, settings)
 
@@ -152,7 +164,10 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
-_SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "facts"), "STRING") | {"payload": "BYTES", "session_seq": "BIGINT"}
+_SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING") | {
+    "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT", "stand": "STRING",
+}  # fmt: skip
+_IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
 
 

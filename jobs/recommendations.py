@@ -19,7 +19,7 @@ from jobs import facts
 from jobs.settings import RecommendTo, Settings
 from jobs.sharing import share
 from jobs.sql import epoch_ms, interval
-from jobs.tables import text_sink
+from jobs.tables import raw_sink
 from udfs.facts import FIELD_SEPARATOR, LINE_SEPARATOR
 from udfs.recommendations import neighbours, popularity, trending
 from udfs.recommendations.rows import BOUGHT, NEIGHBOUR, OWN
@@ -41,17 +41,18 @@ _WEIGHTS: Final = {"V": 1, "C": 3, "O": neighbours.ORDER_WEIGHT}
 """Weight of a look, a piece of the cart, a line of an order."""
 _MOST_LINES: Final = 20
 """Lines of one order that are paired: 190 pairs at most, whatever an order is made of."""
+_DIGITS: Final = 19
+"""Of a session's numbers, so that they sort as texts."""
 _VALUE: Final = f"NULLIF(`value`, '{FORGOTTEN}')"
-_BEFORE: Final = ", ".join(f"product_{steps}" for steps in range(1, STEPS + 1))
 
 
 def sinks(settings: Settings) -> list[str]:
     """DDL of the tables that this insight writes."""
     topics = settings.topics
     return [
-        text_sink(settings, "recommendations_by_product", topics.product_recommendations),
-        text_sink(settings, "recommendations_by_user", topics.user_recommendations),
-        text_sink(settings, "trending_by_category", topics.trending),
+        raw_sink(settings, "recommendations_by_product", topics.product_recommendations, key="key", value="value"),
+        raw_sink(settings, "recommendations_by_user", topics.user_recommendations, key="key", value="value"),
+        raw_sink(settings, "trending_by_category", topics.trending, key="key", value="value"),
     ]
 
 
@@ -59,13 +60,13 @@ PRODUCT_OF_EVENT: Final = f"CASE WHEN SUBSTRING(facts FROM 1 FOR 1) IN ('V', 'C'
 """SQL expression over `facts`: the product of a look or of a piece of the cart, else NULL."""
 
 
-def session_columns(tables: StreamTableEnvironment) -> dict[str, str]:
-    """SQL of the columns that the view `sessions` has more for this insight, in the window `session` of jobs/pipeline.py: the
-    product of the event (`product`), and those of the events before (`product_1`, `product_2`, …).
+def where_it_stands(tables: StreamTableEnvironment, window: str) -> str:
+    """SQL expression of the column `stand` of the view `sessions`: kind and user of the event, its product, and those of the
+    STEPS events before it in its session, newest first; NULL if the event is about no product.
 
-    LAG would give them, but SQL allows it no ROWS, and one operator sorts and numbers a session only if all its aggregates
-    share one frame: a second one would cost as much as the first. The class behind LAG has no such limit when it is
-    registered as a function of our own. It keeps as many values as the offset says, however long a session is.
+    LAG would give the products before, but SQL allows it no ROWS, and one operator sorts and numbers a session only if all
+    its aggregates share one frame: a second one would cost as much as the first. The class behind LAG has no such limit when it
+    is registered as a function of our own. It keeps as many values as the offset says, however long a session is.
     """
     gateway = get_gateway()
     logical = gateway.jvm.org.apache.flink.table.types.logical
@@ -73,8 +74,9 @@ def session_columns(tables: StreamTableEnvironment) -> dict[str, str]:
     arguments[0], arguments[1] = logical.VarCharType(logical.VarCharType.MAX_LENGTH), logical.IntType(False)
     lag = gateway.jvm.org.apache.flink.table.runtime.functions.aggregate.LagAggFunction(arguments)
     tables._j_tenv.createTemporarySystemFunction("PRECEDING_VALUE", lag)
-    before = {f"product_{steps}": f", PRECEDING_VALUE(product, {steps}) OVER session AS product_{steps}" for steps in range(1, STEPS + 1)}
-    return {"product": ", product"} | before
+    before = ", ".join(f"PRECEDING_VALUE(product, {steps}) OVER {window}" for steps in range(1, STEPS + 1))
+    kind, user = facts.field("kind", "facts"), facts.field("user_id", "facts")
+    return f"CASE WHEN product IS NOT NULL THEN CONCAT_WS('{FIELD_SEPARATOR}', {kind}, {user}, product, {before}) END"
 
 
 def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
@@ -119,10 +121,11 @@ def _sums(tables: StreamTableEnvironment, settings: Settings) -> None:
     facts.create_view(tables, "interests", "punctual", kinds="".join(_WEIGHTS))
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW together AS
-        SELECT '{NEIGHBOUR}' AS kind, LEAST(product, step) AS subject, GREATEST(product, step) AS other,
-               CASE SUBSTRING(facts FROM 1 FOR 1) WHEN 'C' THEN {_WEIGHTS["C"]} ELSE {_WEIGHTS["V"]} END AS weight, event_time
-        FROM sessions CROSS JOIN UNNEST(ARRAY_DISTINCT(ARRAY[{_BEFORE}])) AS steps(step)
-        WHERE product IS NOT NULL AND step <> product
+        SELECT '{NEIGHBOUR}' AS kind, LEAST(stand[3], step) AS subject, GREATEST(stand[3], step) AS other,
+               CASE stand[1] WHEN 'C' THEN {_WEIGHTS["C"]} ELSE {_WEIGHTS["V"]} END AS weight, event_time
+        FROM (SELECT SPLIT(stand, '{FIELD_SEPARATOR}') AS stand, event_time FROM sessions WHERE stand IS NOT NULL)
+          CROSS JOIN UNNEST(ARRAY_DISTINCT(ARRAY_SLICE(stand, 4))) AS steps(step)
+        WHERE step <> stand[3]
         UNION ALL
         SELECT '{BOUGHT}', {product["a"]}, {product["b"]}, 1, event_time
         FROM punctual CROSS JOIN UNNEST({lines}) AS lines_a(a) CROSS JOIN UNNEST({lines}) AS lines_b(b)
@@ -173,20 +176,18 @@ def _by_category(tables: StreamTableEnvironment, settings: Settings) -> None:
 
 def _visits(tables: StreamTableEnvironment, settings: Settings) -> None:
     """View `visits`: for each session and window one row, with its last products, addressed to the last one."""
-    user = facts.field("user_id", "facts")
-    signed_in = f"AND {user} <> ''" if settings.recommend_to is RecommendTo.USERS else ""
+    signed_in = f"AND SPLIT_INDEX(stand, '{FIELD_SEPARATOR}', 1) <> ''" if settings.recommend_to is RecommendTo.USERS else ""
     tables.execute_sql(f"""
-        CREATE TEMPORARY VIEW looks AS
-        SELECT session_id, event_time,
-               CONCAT_WS('{FIELD_SEPARATOR}', LPAD(CAST(session_seq AS STRING), 19, '0'), {user}, product, {_BEFORE}) AS stand
-        FROM sessions WHERE product IS NOT NULL {signed_in}""")
+        CREATE TEMPORARY VIEW stands AS
+        SELECT session_id, LPAD(CAST(session_seq AS STRING), {_DIGITS}, '0') || stand AS stand, event_time
+        FROM sessions WHERE stand IS NOT NULL {signed_in}""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW visits AS
         SELECT SPLIT_INDEX(stand, '{FIELD_SEPARATOR}', 2) AS product, '{VISIT}' AS kind,
-               session_id || SUBSTRING(stand FROM 20) AS text, time_ms
+               session_id || SUBSTRING(stand FROM {_DIGITS + 2}) AS text, time_ms
         FROM (
           SELECT session_id, MAX(stand) AS stand, {epoch_ms("window_end")} AS time_ms
-          FROM TABLE(TUMBLE(TABLE looks, DESCRIPTOR(event_time), {interval(settings.recommendation_window_ms)}))
+          FROM TABLE(TUMBLE(TABLE stands, DESCRIPTOR(event_time), {interval(settings.recommendation_window_ms)}))
           GROUP BY session_id, window_start, window_end)""")
 
 

@@ -22,7 +22,7 @@ from jobs.sql import epoch_ms, interval
 from jobs.tables import raw_sink
 from udfs.facts import FIELD_SEPARATOR, LINE_SEPARATOR
 from udfs.recommendations import neighbours, popularity, trending
-from udfs.recommendations.rows import BOUGHT, NEIGHBOUR, OWN
+from udfs.recommendations.rows import BOUGHT, MOST_LINES, NEIGHBOUR, OWN, STEPS, WEIGHTS
 from udfs.recommender import (
     FORGOTTEN,
     PRODUCT,
@@ -35,12 +35,6 @@ from udfs.recommender import (
     popularity_state,
 )
 
-STEPS: Final = 3
-"""How many events before it in its session a product is paired with. Two are a little worse, four no better (docs/insights.md)."""
-_WEIGHTS: Final = {"V": 1, "C": 3, "O": neighbours.ORDER_WEIGHT}
-"""Weight of a look, a piece of the cart, a line of an order."""
-_MOST_LINES: Final = 20
-"""Lines of one order that are paired: 190 pairs at most, whatever an order is made of."""
 _DIGITS: Final = 19
 """Of a session's numbers, so that they sort as texts."""
 _VALUE: Final = f"NULLIF(`value`, '{FORGOTTEN}')"
@@ -115,14 +109,14 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
 
 def _sums(tables: StreamTableEnvironment, settings: Settings) -> None:
     """View `sums`: kind, subject, other, weight of each window; a pair of products once, whichever came first."""
-    lines = f"ARRAY_SLICE(SPLIT(facts, '{LINE_SEPARATOR}'), 1, {_MOST_LINES})"
+    lines = f"ARRAY_SLICE(SPLIT(facts, '{LINE_SEPARATOR}'), 1, {MOST_LINES})"
     product = {name: facts.field("product_id", name) for name in ("a", "b")}
-    weight = "CASE `kind` " + " ".join(f"WHEN '{kind}' THEN {weight}" for kind, weight in _WEIGHTS.items()) + " END"
-    facts.create_view(tables, "interests", "punctual", kinds="".join(_WEIGHTS))
+    weight = "CASE `kind` " + " ".join(f"WHEN '{kind}' THEN {weight}" for kind, weight in WEIGHTS.items()) + " END"
+    facts.create_view(tables, "interests", "punctual", kinds="".join(WEIGHTS))
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW together AS
         SELECT '{NEIGHBOUR}' AS kind, LEAST(stand[3], step) AS subject, GREATEST(stand[3], step) AS other,
-               CASE stand[1] WHEN 'C' THEN {_WEIGHTS["C"]} ELSE {_WEIGHTS["V"]} END AS weight, event_time
+               CASE stand[1] WHEN 'C' THEN {WEIGHTS["C"]} ELSE {WEIGHTS["V"]} END AS weight, event_time
         FROM (SELECT SPLIT(stand, '{FIELD_SEPARATOR}') AS stand, event_time FROM sessions WHERE stand IS NOT NULL)
           CROSS JOIN UNNEST(ARRAY_DISTINCT(ARRAY_SLICE(stand, 4))) AS steps(step)
         WHERE step <> stand[3]

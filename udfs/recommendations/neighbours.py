@@ -17,13 +17,11 @@ from typing import Final, Self
 
 from udfs.recommendations.decay import NO_TIME, FadingSums, faded
 from udfs.recommendations.popularity import Popularity
-from udfs.recommendations.rows import ProductWindow
+from udfs.recommendations.rows import WEIGHTS, ProductWindow
 
 CAPACITY: Final = 50
 """Neighbours that are remembered of each kind."""
 PUBLISHED: Final = 10
-ORDER_WEIGHT: Final = 8
-"""Of two products in one order, as neighbours in a session; a look weighs 1 and a cart 3 (jobs/recommendations.py)."""
 _DAMPING: Final = 0.35
 """How much a neighbour's popularity counts against it, from 0 (not at all) to 1."""
 _SUPPORT: Final = 2.0
@@ -61,7 +59,7 @@ class Neighbours:
         self.as_of_ms = time_ms
         self.weight += window.weight
         self.category = window.category or self.category
-        viewed = [*window.viewed, *((other, ORDER_WEIGHT * orders) for other, orders in window.bought)]
+        viewed = [*window.viewed, *((other, WEIGHTS["O"] * orders) for other, orders in window.bought)]
         self.viewed.add(viewed, time_ms, half_life_ms, CAPACITY)
         if window.bought:
             self.bought.add(window.bought, time_ms, half_life_ms, CAPACITY)

@@ -18,6 +18,13 @@ from typing import Final
 
 from udfs.facts import FIELD_SEPARATOR, LINE_SEPARATOR
 
+STEPS: Final = 3
+"""How many events before it in its session a product is paired with. Two are a little worse, four no better (docs/insights.md)."""
+WEIGHTS: Final = {"V": 1, "C": 3, "O": 8}
+"""Weight of a look, a piece of the cart, a line of an order; by the kinds of udfs/facts.py."""
+MOST_LINES: Final = 20
+"""Lines of one order that are paired: 190 pairs at most, whatever an order is made of."""
+
 NEIGHBOUR: Final = "v"
 BOUGHT: Final = "b"
 OWN: Final = "n"

@@ -90,6 +90,11 @@ class Result:
         return {**asdict(self), "ok": self.ok, "acts": [{**asdict(act), "healthy_s": act.healthy_s} for act in self.acts]}
 
 
+def seconds(time_s: float | None) -> str:
+    """In words."""
+    return "never" if time_s is None else f"{time_s:.1f} s"
+
+
 def heal(acts: Sequence[Done], samples: Sequence[Sample]) -> None:
     """Sets when each act was healed: before the next one began, or not at all."""
     ends = [act.begun_ms for act in acts[1:]]
@@ -118,7 +123,7 @@ def judge(cell: Cell, result: Result, reader_differences: Sequence[str], rule_in
         Check(
             f"healthy within {wanted.healthy_within_s:g} s",
             last.healthy_s is not None and last.healthy_s <= wanted.healthy_within_s,
-            "never" if last.healthy_s is None else f"{last.healthy_s:.1f} s",
+            seconds(last.healthy_s),
         ),
         Check("the last rule is in force on all subtasks", not rule_in_force, rule_in_force),
     ]

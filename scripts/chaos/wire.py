@@ -99,15 +99,16 @@ def _relay(wires: list[_Ends]) -> None:
             _write(device, packet)
         for ready, _ in poll.poll(max(0.0, waiting[0][0] - now_s) if waiting else -1):
             if ready == sys.stdin.fileno():
-                line = sys.stdin.readline()
-                if not line:
+                told = os.read(ready, _LARGEST)  # and not readline, which may keep a second line back
+                if not told:
                     return
-                change = json.loads(line)
-                wires[change.pop("wire") - 1].wire.set(**change)
+                for line in told.splitlines():
+                    change = json.loads(line)
+                    wires[change.pop("wire") - 1].wire.set(**change)
                 continue
             wire, other = routes[ready]
             for packet in _packets(ready):
-                due_s = wire.due(now_s)
+                due_s = wire.due(time.monotonic())  # and not when the wait began
                 if due_s is None:
                     continue
                 if wire.delay_s == 0:

@@ -72,8 +72,11 @@ def _at(where: Any, what: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=what, problem_mark=where.start_mark)
 
 
-def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True) -> dict[str, str]:
+def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True, with_fraud: bool = True) -> dict[str, str]:
     """Reads and checks all *.yaml files of a folder; a file may hold several documents.
+
+    Args:
+        with_fraud: whether to take the rules that are fraud signals.
 
     Returns:
         Rule id -> the rule as JSON text, the form in which it also travels over the rules topic.
@@ -87,7 +90,7 @@ def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True
     found = read_files(sorted(folder.glob("*.yaml")), allowed_topics, can_mask=can_mask)
     if found.faults:
         raise InvalidRule(((), str(found.faults[0])))
-    return found.texts
+    return {rule_id: text for rule_id, text in found.texts.items() if with_fraud or found.rules[rule_id].when.signal is None}
 
 
 def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_mask: bool = True) -> RuleFile:

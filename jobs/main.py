@@ -17,7 +17,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, pipeline, sales, tables, uids  # noqa: E402
+from jobs import baseline, command_line, fraud, pipeline, recommendations, sales, tables, uids  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
@@ -87,7 +87,11 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
 
 def insight_sinks(settings: Settings) -> list[str]:
     """DDL of the tables that the insights write which are switched on."""
-    return [*(sales.sinks(settings) if settings.sales else ())]
+    return [
+        *(sales.sinks(settings) if settings.sales else ()),
+        *(fraud.sinks(settings) if settings.fraud else ()),
+        *(recommendations.sinks(settings) if settings.recommendations else ()),
+    ]
 
 
 def _make_topics(router: RouterSettings) -> None:
@@ -105,7 +109,9 @@ def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file))
+        rules = baseline.load(
+            rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file), with_fraud=settings.fraud
+        )
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -124,7 +130,8 @@ def main(arguments: Sequence[str]) -> None:
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
-        with_facts=settings.sales or settings.recommendations,
+        with_facts=settings.sales or settings.recommendations or settings.fraud,
+        with_fraud=settings.fraud,
         topics=TopicSettings(settings.bootstrap, client_options(settings.client_properties)) if has_patterns else None,
     )
     if router.topics is not None:

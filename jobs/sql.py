@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from udfs.fraud.sightings import SIGNAL_MARK
 from udfs.rules.engine import FORM_SEPARATOR
 
 SORTABLE_DIGITS: Final = 13
@@ -50,8 +51,8 @@ def route(prefix: str) -> str:
 
 
 def topics_of(column: str) -> str:
-    """The topics of a list of destinations, without keys and values."""
-    return f"REGEXP_REPLACE({column}, '[{FORM_SEPARATOR}][^;]*', '')"
+    """The topics of a list of destinations, without keys, values and sightings."""
+    return f"TRIM(BOTH ';' FROM REGEXP_REPLACE({column}, '[{FORM_SEPARATOR}][^;]*|;?{SIGNAL_MARK}[^;]*', ''))"
 
 
 def quoted(text: str) -> str:

@@ -68,6 +68,8 @@ class RouterSettings:
     """Whether any insight needs the events' facts."""
     topics: TopicSettings | None = None
     """Where topics are made that only a pattern allows; None: no pattern."""
+    with_fraud: bool = True
+    """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused."""
 
 
 def dead_letter_tag() -> OutputTag:
@@ -112,7 +114,7 @@ class EventRouter(BroadcastProcessFunction):
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
         mask_key = _mask_key(settings.mask_key_file)
-        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key)
+        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud)
         self._route = self._rulebook.rule_set.route
         self._restored = False
         self._max_clock_gap_ms = settings.max_clock_gap_ms

@@ -20,7 +20,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Shop]]:
     asked: list[tuple[Plan, Shop]] = []
 
     class Recorded:
-        def __init__(self, producer: Any, plan: Plan, shop: Shop, ledger: Any, stopped: Any) -> None:
+        def __init__(self, producer: Any, plan: Plan, shop: Shop, ledger: Any, stopped: Any, labels: Any) -> None:
             asked.append((plan, shop))
 
         def run(self) -> Outcome:
@@ -65,6 +65,7 @@ def test_simulated_clock(runs: list[tuple[Plan, Shop]], options: tuple[str, ...]
         ("--rate", "0"),
         ("--rate", "fast"),
         ("--speed", "2"),
+        ("--clock-offset-ms", "5", "--start-time", "5"),
         ("--start-time", "x"),
         ("--start-time", "5", "--rate", "max", "--speed", "2"),
         ("--disorder", "2"),

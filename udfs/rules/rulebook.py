@@ -63,7 +63,10 @@ class Rulebook:
     forget the same ones, before and after a restore.
     """
 
-    def __init__(self, baseline: Iterable[str], allowed_topics: Collection[str], mask_key: bytes | None = None) -> None:
+    def __init__(
+        self, baseline: Iterable[str], allowed_topics: Collection[str], mask_key: bytes | None = None, *, has_alerts: bool = True
+    ) -> None:
+        self._has_alerts = has_alerts
         self._allowed_topics = allowed_topics
         self._can_mask = mask_key is not None
         self._rules: dict[str, Rule] = {}
@@ -141,7 +144,7 @@ class Rulebook:
         return Update(rule_id, rule.version, ACCEPTED, "", text)
 
     def _parse(self, text: str) -> Rule:
-        return parse_rule(text, self._allowed_topics, can_mask=self._can_mask)
+        return parse_rule(text, self._allowed_topics, can_mask=self._can_mask, has_alerts=self._has_alerts)
 
     def _put(self, rule: Rule) -> None:
         self._rules[rule.id] = rule

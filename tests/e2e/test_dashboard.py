@@ -133,7 +133,7 @@ def _alerts_are_right(job: Job, page: Page, found: dict[str, Any]) -> None:
     newest = min(alerts.values(), key=lambda alert: (-alert["time_ms"], alert["alert_id"]))
     shown = page.locator("#alerts details").first
     expect(shown.locator(".headline")).to_have_text(newest["reasons"][0]["text"])
-    expect(shown.locator(".score")).to_contain_text(f"{newest['score']:.0f}")
+    expect(shown.locator(".score")).to_contain_text(str(int(newest["score"] + 0.5)))
 
 
 def _health_is_right(job: Job, page: Page, found: dict[str, Any]) -> None:

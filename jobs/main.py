@@ -17,7 +17,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, fraud, pipeline, sales, tables, uids  # noqa: E402
+from jobs import baseline, command_line, fraud, pipeline, recommendations, sales, tables, uids  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
@@ -87,7 +87,11 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
 
 def insight_sinks(settings: Settings) -> list[str]:
     """DDL of the tables that the insights write which are switched on."""
-    return [*(sales.sinks(settings) if settings.sales else ()), *(fraud.sinks(settings) if settings.fraud else ())]
+    return [
+        *(sales.sinks(settings) if settings.sales else ()),
+        *(fraud.sinks(settings) if settings.fraud else ()),
+        *(recommendations.sinks(settings) if settings.recommendations else ()),
+    ]
 
 
 def _make_topics(router: RouterSettings) -> None:

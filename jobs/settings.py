@@ -18,7 +18,8 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
+    "rule_counters_ms", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
+    "recommendation_window_ms", "recommendation_half_life_ms", "trending_half_life_ms", "recommendation_memory_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
 # Kafka client properties that have an option of their own.
@@ -41,6 +42,14 @@ class StateBackend(StrEnum):
 
     HASHMAP = "hashmap"
     ROCKSDB = "rocksdb"
+
+
+class RecommendTo(StrEnum):
+    """Which sessions get a list of next items of their own; each is a message for each window in which it is active."""
+
+    ALL = "all"
+    USERS = "users"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -209,7 +218,22 @@ class Settings:
     )
     fraud_min_score: float = field(default=50.0, metadata={"help": "alerts of a lower score (0-100) are not written"})
     fraud_window_ms: int = field(default=600_000, metadata={"help": "signals of one subject that are so close together make one score"})
-    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
+    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for longer has ended"})
+    session_step_ms: int = field(
+        default=60_000, metadata={"help": "a session's end is seen up to so much later than the gap; smaller costs more, 1 is exact"}
+    )
+
+    recommendation_window_ms: int = field(default=60_000, metadata={"help": "recommendations and trends change at most once in so long"})
+    recommendation_half_life_ms: int = field(
+        default=86_400_000, metadata={"help": "what was looked at or bought together counts half after so long"}
+    )
+    trending_half_life_ms: int = field(default=1_800_000, metadata={"help": "the same for trends"})
+    recommendation_memory_ms: int = field(
+        default=604_800_000, metadata={"help": "a product or category that nobody looked at for so long (at most twice that) is forgotten"}
+    )
+    recommend_to: RecommendTo = field(
+        default=RecommendTo.ALL, metadata={"help": "sessions that get next items of their own: all, those of signed-in users, or nobody's"}
+    )
 
     mask_key_file: str = field(
         default="", metadata={"help": "file, on every host, with the key of the hash that masks fields; without it no rule can mask"}
@@ -241,6 +265,10 @@ class Settings:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
         _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
+        _require(
+            self.recommendation_memory_ms >= self.recommendation_window_ms, "recommendation_memory_ms", self.recommendation_memory_ms,
+            f"must be at least recommendation_window_ms ({self.recommendation_window_ms})",
+        )  # fmt: skip
         _require(bool(self.destinations), "destinations", self.destinations, "must name at least one topic")
         _require(len(set(self.destinations)) == len(self.destinations), "destinations", self.destinations, "must name each topic once")
         for name in self.destinations:

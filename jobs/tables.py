@@ -108,7 +108,7 @@ def json_sink(settings: Settings, name: str, topic: str, *, key: str, columns: s
 
 
 def raw_sink(settings: Settings, name: str, topic: str, *, key: str, value: str) -> str:
-    """DDL of a sink of texts as they are, with another text as key."""
+    """DDL of a sink of texts as they are, with another text as key; no text deletes the key from a compacted topic."""
     options = {"topic": topic, "key.format": "raw", "key.fields": key, "value.format": "raw", "value.fields-include": "EXCEPT_KEY"}
     return f"CREATE TEMPORARY TABLE {name} (`{key}` STRING, `{value}` STRING) {_kafka(settings, options | _delivery(settings, name))}"
 

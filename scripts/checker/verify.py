@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--window-ms", type=int, default=default.window_ms)
     parser.add_argument("--slide-ms", type=int, default=default.slide_ms)
     parser.add_argument("--sales", action=argparse.BooleanOptionalAction, default=True, help="the job has the sales insights")
-    for name in ("totals_ms", "session_gap_ms", "payment_within_ms"):
+    for name in ("totals_ms", "session_gap_ms", "session_step_ms", "payment_within_ms"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
     parser.add_argument("--max-clock-gap-ms", type=int, default=limits.max_clock_gap_ms)
     parser.add_argument("--max-event-bytes", type=int, default=limits.max_bytes)
@@ -181,6 +181,7 @@ def _verify(args: argparse.Namespace) -> Report:
         sales=args.sales,
         totals_ms=args.totals_ms,
         session_gap_ms=args.session_gap_ms,
+        session_step_ms=args.session_step_ms,
         payment_within_ms=args.payment_within_ms,
         exactly_once=args.guarantee == "exactly-once",
         strict_late=args.strict_late,

@@ -16,7 +16,7 @@ from shop.v1.events_pb2 import (
     UserSignedIn,
 )
 
-from scripts.shop.catalogue import CURRENCIES, Catalogue, line_item
+from scripts.shop.catalogue import CURRENCIES, NEAR_SLOTS, Catalogue, line_item
 from scripts.shop.population import HOMES, Customer, limit_of, source
 
 
@@ -57,6 +57,9 @@ _FREE_SHIPPING_FROM_MINOR = 5_000
 _MAX_PAYMENT_TRIES = 3
 _DECLINES = 0.12
 _LOOKS_FOR_CHEAPER = 3
+_STAYS_NEAR = 0.65
+"""Share of the looks that go to a product near the last one; the others go anywhere, by popularity."""
+_NEAR_SCALE = NEAR_SLOTS / _STAYS_NEAR
 
 
 class Session:
@@ -111,7 +114,14 @@ class Session:
     def _browse(self, rng: random.Random, catalogue: Catalogue) -> tuple[int, bytes]:
         draw = rng.random()
         if draw < 0.60:
-            self.product = product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
+            pick = rng.random()
+            if self.product < 0:
+                product = catalogue.picks[int(pick * len(catalogue.picks))]
+            elif pick < _STAYS_NEAR:
+                product = catalogue.near[self.product][int(pick * _NEAR_SCALE)]
+            else:
+                product = catalogue.picks[int((pick - _STAYS_NEAR) / (1 - _STAYS_NEAR) * len(catalogue.picks))]
+            self.product = product
             if draw < 0.03:  # leaves after a last look
                 self.stage = _OVER
             return _VIEWED, catalogue.viewed[self.currency][product]

@@ -40,7 +40,9 @@ def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings) -> Row
     from jobs import baseline, main, pipeline, tables  # noqa: PLC0415
     from udfs.router import RouterSettings  # noqa: PLC0415
 
-    env = StreamExecutionEnvironment.get_execution_environment(main.configuration(given))
+    configuration = main.configuration(given)
+    configuration.set_string("restart-strategy.type", "none")  # what fails is to fail the test, and not to be tried for ever
+    env = StreamExecutionEnvironment.get_execution_environment(configuration)
     table_env = StreamTableEnvironment.create(env)
     _write(
         folder / "events",

@@ -21,7 +21,7 @@ export function showKpis(sections, currency) {
   });
   set("orders", {
     value: number(kpis.orders.per_minute),
-    detail: kpis.orders.minute_ms === null ? panels.minutes.note : `in the minute from ${clock(kpis.orders.minute_ms, false)}, all currencies`,
+    detail: kpis.orders.minute_ms === null ? panels.minutes.note : `${totalsLength(sections)} from ${clock(kpis.orders.minute_ms, false)}, all currencies`,
     stale: panels.minutes.stale, course: kpis.orders.course,
   });
   set("conversion", {
@@ -46,6 +46,11 @@ export function showKpis(sections, currency) {
     level: kpis.watermark_lag_ms > 60_000 ? "bad" : kpis.watermark_lag_ms > 15_000 ? "warn" : "",
     stale: !flink,
   });
+}
+
+/** Of the windows of totals. */
+function totalsLength({ minutes }) {
+  return minutes.length_ms === 60_000 ? "in the minute" : `by the ${duration(minutes.length_ms)}`;
 }
 
 /** Of the sliding window: "5 min". */

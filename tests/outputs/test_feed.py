@@ -136,7 +136,8 @@ def test_records_come_without_the_prefix_and_silence_is_told(monkeypatch: pytest
     ended = threading.Event()
     broker.messages = [
         SimpleNamespace(error=lambda: None, topic=lambda: "p.events.dead-letters", value=lambda: b"v", key=lambda: None,
-                        partition=lambda: 2, offset=lambda: 9, timestamp=lambda: (1, 5_000), headers=lambda: [("reason", b"malformed"), ("odd", None)]),
+                        partition=lambda: 2, offset=lambda: 9, timestamp=lambda: (1, 5_000),
+                        headers=lambda: [("reason", b"malformed"), ("odd", None)]),
         SimpleNamespace(error=lambda: SimpleNamespace(fatal=lambda: False)),
     ]  # fmt: skip
 

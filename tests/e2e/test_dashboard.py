@@ -150,7 +150,7 @@ def _is_all_there(found: dict[str, Any], truth: Truth) -> bool:
 
 
 def _choose(page: Page, currency: str) -> None:
-    page.get_by_label(currency).check(force=True)
+    page.get_by_role("radio", name=currency).check(force=True)
     expect(page.locator("#kpi-revenue .value")).to_contain_text(currency)
 
 

@@ -30,7 +30,7 @@ export function showKpis(sections, currency) {
     stale: panels.funnel.stale, course: kpis.conversion.course,
   });
   set("alerts", {
-    value: number(kpis.alerts.open),
+    value: panels.alerts.off ? "–" : number(kpis.alerts.open),
     detail: kpis.alerts.highest === null ? panels.alerts.note || "none in the last 15 min" : `last 15 min, highest score ${number(kpis.alerts.highest)}`,
     level: kpis.alerts.highest >= 80 ? "bad" : kpis.alerts.highest >= 50 ? "warn" : "",
     stale: false,

@@ -14,7 +14,6 @@ from rich.table import Table
 from scripts.chaos.picture import draw
 from scripts.chaos.result import Result
 
-
 _COLUMNS = ("fault", "acts", "events", "late", "restarts", "healthy after", "most memory", "outcome")
 
 

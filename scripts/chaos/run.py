@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -103,8 +104,9 @@ class Runner:
             stack = self.ground.ready(cell.stack)
             with _job(stack, cell, f"chaos{self._number}") as job:
                 self._cell(cell, job, folder, result)
-        except (StackError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-            result.failure = str(error)
+        except Exception as error:  # whatever it is: the other cells must still run, and this one be reported
+            result.failure = f"{type(error).__name__}: {error}"
+            (folder / "failure.txt").write_text(traceback.format_exc())
         if result.failure:
             self.ground.down()  # nobody knows what state it is in
         return result

@@ -101,8 +101,8 @@ def seconds(time_s: float | None) -> str:
 
 def heal(acts: Sequence[Done], samples: Sequence[Sample]) -> None:
     """Sets when each act was healed: before the next one began, or not at all."""
-    ends = [act.begun_ms for act in acts[1:]]
-    for act, next_ms in zip(acts, [*ends, None], strict=True):
+    for index, act in enumerate(acts):
+        next_ms = acts[index + 1].begun_ms if index + 1 < len(acts) else None
         healthy_ms = healthy_at(samples, act.ended_ms)
         act.healthy_ms = healthy_ms if healthy_ms is not None and (next_ms is None or healthy_ms <= next_ms) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -72,8 +72,11 @@ def _at(where: Any, what: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=what, problem_mark=where.start_mark)
 
 
-def load(folder: Path, allowed_topics: Iterable[str], *, can_mask: bool = True) -> dict[str, str]:
+def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True, with_fraud: bool = True) -> dict[str, str]:
     """Reads and checks all *.yaml files of a folder; a file may hold several documents.
+
+    Args:
+        with_fraud: whether to take the rules that are fraud signals.
 
     Returns:
         Rule id -> the rule as JSON text, the form in which it also travels over the rules topic.
@@ -87,12 +90,11 @@ def load(folder: Path, allowed_topics: Iterable[str], *, can_mask: bool = True) 
     found = read_files(sorted(folder.glob("*.yaml")), allowed_topics, can_mask=can_mask)
     if found.faults:
         raise InvalidRule(((), str(found.faults[0])))
-    return found.texts
+    return {rule_id: text for rule_id, text in found.texts.items() if with_fraud or found.rules[rule_id].when.signal is None}
 
 
-def read_files(paths: Iterable[Path], allowed_topics: Iterable[str], *, can_mask: bool = True) -> RuleFile:
+def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_mask: bool = True) -> RuleFile:
     """Reads rules and checks them; faults do not stop it. Raises OSError for a file that can't be read."""
-    topics = tuple(allowed_topics)
     rules: dict[str, Rule] = {}
     texts: dict[str, str] = {}
     nodes: dict[str, tuple[str, yaml.Node]] = {}
@@ -101,7 +103,7 @@ def read_files(paths: Iterable[Path], allowed_topics: Iterable[str], *, can_mask
         for node, raw in _documents(path, faults):
             try:
                 text = json.dumps(raw, sort_keys=True, default=_json)
-                rule = parse_rule(text, topics, can_mask=can_mask)
+                rule = parse_rule(text, allowed_topics, can_mask=can_mask)
             except InvalidRule as error:
                 faults += [Fault(path.name, _line(node, place), _what(place, what)) for place, what in error.faults]
                 continue

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import logging
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
 
 ROOT = Path(__file__).resolve().parent.parent
 # `flink run -py` puts this file's folder on the path, and not the project's.
@@ -20,48 +17,21 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, pipeline, sales, tables, uids  # noqa: E402
+from jobs import baseline, command_line, fraud, pipeline, recommendations, sales, tables, uids  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
+from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
-from udfs.rules.language import InvalidRule  # noqa: E402
+from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
+from udfs.topic_maker import keeper  # noqa: E402
+from udfs.topics import NoAnswerError, TopicSettings  # noqa: E402
 
 log = logging.getLogger("millrace")
 
 
 def parse(arguments: Sequence[str]) -> Settings:
     """Command line -> settings. Exits with status 2 and one line that names the option if a value is not allowed."""
-    # One line of usage and whole names only: an error must not drown in a page of options, nor a misspelt one pass for another.
-    parser = argparse.ArgumentParser(
-        prog="flink run -py jobs/main.py", usage="%(prog)s [options], see --help", allow_abbrev=False,
-        description="millrace: events in, ordered and routed streams out.",
-    )  # fmt: skip
-    types = get_type_hints(Settings)
-    for each in dataclasses.fields(Settings):
-        _add_option(parser, each, types[each.name])
-    options = parser.parse_args(arguments)
-    try:
-        return Settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in vars(options).items()})
-    except ValueError as error:
-        parser.error(str(error))
-
-
-def _add_option(parser: argparse.ArgumentParser, option: dataclasses.Field[Any], kind: Any) -> None:
-    name = "--" + option.name.replace("_", "-")
-    help_text = f"{option.metadata['help']} (default: {_shown(option.default)})".replace("%", "%%")
-    if kind is bool:
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=option.default, help=help_text)
-    elif option.metadata.get("repeat"):
-        parser.add_argument(name, action="append", default=[], metavar=option.metadata["repeat"], help=help_text)
-    elif kind == tuple[str, ...]:
-        split = lambda text: tuple(part for part in text.split(",") if part)  # noqa: E731
-        parser.add_argument(name, type=split, default=option.default, metavar="A,B", help=help_text)
-    else:
-        choices = option.metadata.get("choices") or (list(kind) if hasattr(kind, "__members__") else None)
-        parser.add_argument(name, type=kind, default=option.default, choices=choices, help=help_text)
-
-
-def _shown(value: Any) -> str:
-    return (",".join(value) or "none") if isinstance(value, tuple) else str(value) or "none"
+    description = "millrace: events in, ordered and routed streams out."
+    return command_line.parse(Settings, arguments, prog="flink run -py jobs/main.py", description=description)
 
 
 def configuration(settings: Settings) -> Configuration:
@@ -119,14 +89,31 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
 
 def insight_sinks(settings: Settings) -> list[str]:
     """DDL of the tables that the insights write which are switched on."""
-    return [*(sales.sinks(settings) if settings.sales else ())]
+    return [
+        *(sales.sinks(settings) if settings.sales else ()),
+        *(fraud.sinks(settings) if settings.fraud else ()),
+        *(recommendations.sinks(settings) if settings.recommendations else ()),
+    ]
+
+
+def _make_topics(router: RouterSettings) -> None:
+    """Makes the topics of the baseline that only a pattern allows, or ends with what is wrong with them."""
+    rules = [parse_rule(text, router.destinations) for text in router.baseline_rules]
+    try:
+        missing = keeper(router).missing(destination.topic for rule in rules for destination in rule.to)
+    except NoAnswerError as error:
+        sys.exit(f"the baseline names topics of a pattern, and {error}")
+    if missing:
+        sys.exit("; ".join(f"the baseline names {topic!r}, which {reason}" for topic, reason in missing.items()))
 
 
 def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
-        rules = baseline.load(rules_folder, settings.destinations, can_mask=bool(settings.mask_key_file))
+        rules = baseline.load(
+            rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file), with_fraud=settings.fraud
+        )
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -136,16 +123,21 @@ def main(arguments: Sequence[str]) -> None:
     table_env = StreamTableEnvironment.create(env)
     for ddl in (*tables.sources(settings), *tables.sinks(settings), *insight_sinks(settings)):
         table_env.execute_sql(ddl)
+    has_patterns = settings.topics.allowed().has_patterns
     router = RouterSettings(
         baseline_rules=tuple(rules.values()),
-        destinations=settings.destinations,
+        destinations=settings.topics.allowed(),
         max_clock_gap_ms=settings.max_clock_gap_ms,
         max_event_bytes=settings.max_event_bytes,
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
-        with_facts=settings.sales or settings.recommendations,
+        with_facts=settings.sales or settings.recommendations or settings.fraud,
+        with_fraud=settings.fraud,
+        topics=TopicSettings(settings.bootstrap, client_options(settings.client_properties)) if has_patterns else None,
     )
+    if router.topics is not None:
+        _make_topics(router)
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
     uids.assign(env)
     env.execute("millrace")

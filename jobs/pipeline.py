@@ -9,12 +9,14 @@ from __future__ import annotations
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import ChangelogMode, Schema, StatementSet, StreamTableEnvironment
+from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
-from jobs import sales
+from jobs import fraud, recommendations, sales
 from jobs.settings import Settings
+from jobs.sharing import share
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
+from udfs.fraud.sightings import SIGNAL_MARK
 from udfs.router import (
     OFFSET_DIGITS,
     PARTITION_DIGITS,
@@ -29,6 +31,7 @@ from udfs.router import (
 )
 from udfs.rules.engine import AGGREGATE_MARK
 from udfs.ticker import TICK_TYPE, Ticker
+from udfs.topic_maker import RULE_TYPE, TopicMaker
 
 
 def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:
@@ -38,7 +41,11 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python ---------------------------
     events = _packed_events(tables, topics.heartbeat)
-    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule FROM rules"))
+    rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule, CAST(NULL AS STRING) AS refusal FROM rules"))
+    if router.topics is not None:
+        # Never chained, else the job at parallelism 1 would be another graph than at 2, and could not be restored from its savepoint.
+        maker = rules.map(TopicMaker(router), RULE_TYPE).set_parallelism(1).disable_chaining()
+        rules = maker.name("make-topics").uid("make-topics")
     routed = (
         events.connect(rules.broadcast(rules_state()))
         .process(EventRouter(router), ROUTED_TYPE)
@@ -67,7 +74,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
-    _share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
+    share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
 
     # -- 3. Destinations with order "none": at once, late or not; some of them only once a rule has counted enough ---------
     tables.execute_sql("""
@@ -86,14 +93,22 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         .name("aggregate-by-rule")
         .uid("aggregate-by-rule")
     )
-    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated).alias(*AGGREGATED_FIELDS))
+    arrived = Schema.new_builder().column_by_expression("arrival", "PROCTIME()").build()
+    tables.create_temporary_view("aggregated", tables.from_data_stream(aggregated, arrived).alias(*AGGREGATED_FIELDS, "arrival"))
+    # Each rule decides for itself: of several that send an event to one topic, the first does.
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW aggregated_once AS
+        SELECT destination, session_id, event_id, payload, record_time_ms FROM (
+          SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id, destination ORDER BY arrival) AS copy
+          FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)
+        ) WHERE copy = 1""")
     statements.add_insert_sql(f"""
         INSERT INTO instant_routes
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, event_time
-        FROM instant WHERE destination NOT LIKE '{AGGREGATE_MARK}%'
+        FROM instant WHERE {_IS_TOPIC}
         UNION ALL
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
-        FROM aggregated CROSS JOIN UNNEST(SPLIT(topics, ';')) AS destinations(destination)""")
+        FROM aggregated_once""")
 
     # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
     statements.add_insert_sql(f"""
@@ -108,21 +123,28 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    tables.execute_sql("""
-        CREATE TEMPORARY VIEW sessions AS
-        SELECT session_id, event_id, ordered, payload, event_time,
-               COUNT(*) OVER (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING) AS session_seq
-        FROM punctual""")
+    stand = recommendations.where_it_stands(tables, "so_far") if settings.recommendations else "CAST(NULL AS STRING)"
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW numbered AS
+        SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, {stand} AS stand, event_time
+        FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
+        WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
+    share(tables, "numbered", "sessions", _SESSION_COLUMNS)
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
                {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
         FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-        WHERE ordered <> ''""")
+        WHERE ordered <> '' AND {_IS_TOPIC}""")
 
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
     if settings.sales:
         sales.add(tables, statements, settings)
+    if settings.fraud:
+        fraud.add(tables, statements, settings)
+    if settings.recommendations:
+        recommendations.add(tables, statements, settings)
 
     # -- 7. Dead letters, rule status, heartbeat --------------------------------------------------------------------------
     tables.create_temporary_view("invalid", tables.from_data_stream(dead_letters))
@@ -144,23 +166,11 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
+_SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING") | {
+    "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT", "stand": "STRING",
+}  # fmt: skip
+_IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
-
-
-def _share(tables: StreamTableEnvironment, view: str, name: str, columns: dict[str, str]) -> None:
-    """Makes the view `name` of what `view` computes, computed once for all who read it; `event_time` is the record's timestamp.
-
-    Flink plans the statement set and each conversion of a table into a DataStream for themselves: without this cut, what several
-    of them read is computed, and its state kept, once for each.
-    """
-    out, back = Schema.new_builder(), Schema.new_builder()
-    for column, data_type in columns.items():
-        out.column(column, data_type)
-        back.column(column, data_type)
-    out.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime")
-    back.column_by_metadata("event_time", "TIMESTAMP_LTZ(3)", "rowtime").watermark("event_time", "SOURCE_WATERMARK()")
-    stream = tables.to_changelog_stream(tables.from_path(view), out.build(), ChangelogMode.insert_only())
-    tables.create_temporary_view(name, tables.from_data_stream(stream, back.build()))
 
 
 def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> DataStream:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from udfs.kafka_client import client_options
+from udfs.rules.destinations import Destinations, is_pattern
+
 ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "timestamp")
 """Headers of a dead letter: why it is one, and where it came from."""
 
@@ -15,9 +18,10 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms",
+    "rule_counters_ms", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
+    "recommendation_window_ms", "recommendation_half_life_ms", "trending_half_life_ms", "recommendation_memory_ms",
 )  # fmt: skip
-_TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+_TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
 # Kafka client properties that have an option of their own.
 _OWN_OPTIONS: Final = {
     "bootstrap.servers": "--bootstrap",
@@ -38,6 +42,14 @@ class StateBackend(StrEnum):
 
     HASHMAP = "hashmap"
     ROCKSDB = "rocksdb"
+
+
+class RecommendTo(StrEnum):
+    """Which sessions get a list of next items of their own; each is a message for each window in which it is active."""
+
+    ALL = "all"
+    USERS = "users"
+    NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -138,8 +150,12 @@ class Topics:
         return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, *self.insights()})
 
     def routed(self) -> dict[str, str]:
-        """Destination as rules name it -> topic."""
-        return {destination: self.prefix + destination for destination in self.destinations}
+        """Destination as rules name it -> topic; without those that only a pattern allows."""
+        return {destination: self.prefix + destination for destination in self.destinations if not is_pattern(destination)}
+
+    def allowed(self) -> Destinations:
+        """What rules may name, without the prefix."""
+        return Destinations(self.destinations, frozenset(topic.removeprefix(self.prefix) for topic in self.own()), self.prefix)
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,11 @@ class Settings:
     bootstrap: str = field(default="localhost:9092", metadata={"help": "Kafka brokers, host:port[,host:port]"})
     topic_prefix: str = field(default="", metadata={"help": "put before every topic name"})
     destinations: tuple[str, ...] = field(
-        default=Topics.destinations, metadata={"help": "topics that rules may route to, comma-separated; they must exist"}
+        default=Topics.destinations,
+        metadata={
+            "help": "topics that rules may route to, comma-separated: names, of topics that exist, and patterns such as campaign.*, "
+            "of topics that the job makes when a rule names them"
+        },
     )
     group_id: str = field(default="millrace", metadata={"help": "consumer group, for lag monitoring; also in transactional ids"})
     kafka_property: tuple[str, ...] = field(
@@ -192,7 +212,28 @@ class Settings:
     sales: bool = field(default=True, metadata={"help": "insight: sales, funnel and session windows"})
     fraud: bool = field(default=True, metadata={"help": "insight: fraud detection"})
     recommendations: bool = field(default=True, metadata={"help": "insight: recommendations and trends"})
-    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
+    totals_ms: int = field(default=60_000, metadata={"help": "length of the windows of sales.per-minute"})
+    payment_within_ms: int = field(
+        default=3_600_000, metadata={"help": "a payment counts in the funnel up to so long after its order, but no longer than memory_ms"}
+    )
+    fraud_min_score: float = field(default=50.0, metadata={"help": "alerts of a lower score (0-100) are not written"})
+    fraud_window_ms: int = field(default=600_000, metadata={"help": "signals of one subject that are so close together make one score"})
+    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for longer has ended"})
+    session_step_ms: int = field(
+        default=60_000, metadata={"help": "a session's end is seen up to so much later than the gap; smaller costs more, 1 is exact"}
+    )
+
+    recommendation_window_ms: int = field(default=60_000, metadata={"help": "recommendations and trends change at most once in so long"})
+    recommendation_half_life_ms: int = field(
+        default=86_400_000, metadata={"help": "what was looked at or bought together counts half after so long"}
+    )
+    trending_half_life_ms: int = field(default=1_800_000, metadata={"help": "the same for trends"})
+    recommendation_memory_ms: int = field(
+        default=604_800_000, metadata={"help": "a product or category that nobody looked at for so long (at most twice that) is forgotten"}
+    )
+    recommend_to: RecommendTo = field(
+        default=RecommendTo.ALL, metadata={"help": "sessions that get next items of their own: all, those of signed-in users, or nobody's"}
+    )
 
     mask_key_file: str = field(
         default="", metadata={"help": "file, on every host, with the key of the hash that masks fields; without it no rule can mask"}
@@ -223,10 +264,16 @@ class Settings:
         for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
+        _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
+        _require(
+            self.recommendation_memory_ms >= self.recommendation_window_ms, "recommendation_memory_ms", self.recommendation_memory_ms,
+            f"must be at least recommendation_window_ms ({self.recommendation_window_ms})",
+        )  # fmt: skip
         _require(bool(self.destinations), "destinations", self.destinations, "must name at least one topic")
         _require(len(set(self.destinations)) == len(self.destinations), "destinations", self.destinations, "must name each topic once")
         for name in self.destinations:
-            _require(bool(_TOPIC_NAME.fullmatch(name)), "destinations", name, "must be letters, digits, '.', '_' or '-'")
+            _require(bool(_TOPIC_NAME.fullmatch(name)), "destinations", name, "must be letters, digits, '.', '_' or '-' ('*': a pattern)")
+            _require(not name.startswith("*"), "destinations", name, "must begin with what its topics begin with, and not with '*'")
             _require(self.topic_prefix + name not in self.topics.own(), "destinations", name, "must not be a topic of the job itself")
         _require(0 < self.dead_letter_share_limit <= 1, "dead_letter_share_limit", self.dead_letter_share_limit, "must be in (0, 1]")
         _require(
@@ -239,6 +286,8 @@ class Settings:
             key, equals, _ = each.partition("=")
             _require(bool(key and equals), "kafka_property", each, "must be key=value")
             _require(key not in _OWN_OPTIONS, "kafka_property", each, f"must be given as {_OWN_OPTIONS.get(key)}")
+        if self.topics.allowed().has_patterns:  # fails now, and not with the first rule that needs a topic
+            client_options(self.client_properties)
 
     @property
     def topics(self) -> Topics:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from udfs.fraud.sightings import SIGNAL_MARK
 from udfs.rules.engine import FORM_SEPARATOR
+
+SORTABLE_DIGITS: Final = 13
 
 
 def interval(ms: int) -> str:
@@ -17,6 +22,16 @@ def interval(ms: int) -> str:
 def epoch_ms(column: str) -> str:
     """A TIMESTAMP or TIMESTAMP_LTZ as BIGINT milliseconds since the epoch."""
     return f"(EXTRACT(EPOCH FROM {column}) * 1000 + EXTRACT(MILLISECOND FROM {column}))"
+
+
+def sortable(ms: str) -> str:
+    """BIGINT milliseconds as a text that sorts as they do: 13 digits, enough until the year 2286."""
+    return f"LPAD(CAST({ms} AS STRING), {SORTABLE_DIGITS}, '0')"
+
+
+def count_if(condition: str) -> str:
+    """How many rows of a group meet a condition. The sum of plain 1s would be of 32 bits."""
+    return f"SUM(CASE WHEN {condition} THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END)"
 
 
 def headers(**values: str) -> str:
@@ -36,8 +51,8 @@ def route(prefix: str) -> str:
 
 
 def topics_of(column: str) -> str:
-    """The topics of a list of destinations, without keys and values."""
-    return f"REGEXP_REPLACE({column}, '[{FORM_SEPARATOR}][^;]*', '')"
+    """The topics of a list of destinations, without keys, values and sightings."""
+    return f"TRIM(BOTH ';' FROM REGEXP_REPLACE({column}, '[{FORM_SEPARATOR}][^;]*|;?{SIGNAL_MARK}[^;]*', ''))"
 
 
 def quoted(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jobs.settings import Guarantee, Settings
 from jobs.sql import interval, quoted
+from udfs.rules.destinations import regex
 
 _FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: the rules' watermark, so that they never hold back event time
 
@@ -64,7 +65,7 @@ def sinks(settings: Settings) -> list[str]:
             settings, "rule_status", topics.rule_status, key="rule_id",
             columns="""`rule_id` STRING, `version` INT, `status` STRING, `reason` STRING,
               `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
-              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT""",
+              `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT, `digest` STRING""",
         ),
     ]  # fmt: skip
     if settings.heartbeat:
@@ -80,11 +81,12 @@ def sinks(settings: Settings) -> list[str]:
 def _byte_sink(settings: Settings, name: str) -> str:
     """A sink for original bytes, with key, headers and timestamp; the column `topic` says where each goes.
 
-    Flink has this column only for a list of two or more topics: hence one list for all of these sinks.
+    Flink has this column only for a list of two or more topics, or a pattern: hence one list for all of these sinks.
     """
     topics = settings.topics
+    names = (*(topics.prefix + destination for destination in topics.destinations), topics.late, topics.dead_letters)
     options = {
-        "topic": ";".join((*topics.routed().values(), topics.late, topics.dead_letters)),
+        **({"topic-pattern": "|".join(map(regex, names))} if topics.allowed().has_patterns else {"topic": ";".join(names)}),
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",
@@ -103,6 +105,12 @@ def json_sink(settings: Settings, name: str, topic: str, *, key: str, columns: s
     """DDL of a sink of JSON objects of `columns`, keyed by one of them."""
     options = {"topic": topic, "key.format": "raw", "key.fields": key, "value.format": "json"}
     return f"CREATE TEMPORARY TABLE {name} ({columns}) {_kafka(settings, options | _delivery(settings, name))}"
+
+
+def raw_sink(settings: Settings, name: str, topic: str, *, key: str, value: str) -> str:
+    """DDL of a sink of texts as they are, with another text as key; no text deletes the key from a compacted topic."""
+    options = {"topic": topic, "key.format": "raw", "key.fields": key, "value.format": "raw", "value.fields-include": "EXCEPT_KEY"}
+    return f"CREATE TEMPORARY TABLE {name} (`{key}` STRING, `{value}` STRING) {_kafka(settings, options | _delivery(settings, name))}"
 
 
 def _delivery(settings: Settings, name: str) -> Mapping[str, str]:

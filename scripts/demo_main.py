@@ -1,4 +1,4 @@
-"""`scripts/demo`: a simulated shop, Kafka, Flink and the job on this machine, and what comes out, live.
+"""`scripts/demo`: a simulated shop, Kafka, Flink and the job on this machine, and what comes out, live, here and on a web page.
 
 Ends with Ctrl-C, or after --for seconds; nothing is left running. Everything it makes is under .millrace/.
 """
@@ -18,7 +18,7 @@ from types import FrameType
 from scripts.demo_app import summary, watch
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import PYTHON
-from scripts.stack.processes import start, stop
+from scripts.stack.processes import require_free, start, stop
 from scripts.stack.up import WORKDIR, add_options, refuse_second
 
 
@@ -27,12 +27,14 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--rate", type=int, default=2_000, help="events per second (default: 2000)")
     parser.add_argument("--for", type=float, dest="seconds", help="end after so many seconds (default: on Ctrl-C)")
+    parser.add_argument("--port-dashboard", type=int, default=8080, help="port of the dashboard, 0: any (default: 8080)")
     parser.add_argument("--plain", action="store_true", help="one line every 5 s, and no live table (as without a terminal)")
     options = parser.parse_args()
     # A second Ctrl-C while things are being ended would leave them half ended.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         refuse_second()
+        options.port_dashboard = require_free(options.port_dashboard, "dashboard", "--port-dashboard")
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a new shop: yesterday's events would be read again
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui)
         print("Starting Kafka and Flink", file=sys.stderr)
@@ -48,6 +50,7 @@ def main() -> None:
 
 def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics()
+    dashboard_url = _dashboard(stack, options.port_dashboard)
     print("Submitting the job: flink run -py jobs/main.py", file=sys.stderr)
     job_id = stack.submit()
     stack.wait_running(job_id)
@@ -58,10 +61,20 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.processes.append(generator)
     plain = options.plain or not sys.stdout.isatty()
     try:
-        totals = watch(stack.bootstrap, stack.rest_url, job_id, options.seconds, plain, threading.Event())
+        totals = watch(stack.bootstrap, stack.rest_url, job_id, options.seconds, plain, threading.Event(), dashboard_url=dashboard_url)
     finally:
         stop([generator])
     print(summary(totals, _sent(log)))
+
+
+def _dashboard(stack: Stack, port: int) -> str:
+    """Starts the dashboard, before the job: it says itself what it waits for. Returns its address."""
+    where = ("--bootstrap", stack.bootstrap, "--flink", stack.rest_url, "--port", str(port))
+    command = [str(PYTHON), "-m", "scripts.dashboard_app.main", *where]
+    stack.processes.append(start("dashboard", command, os.environ, WORKDIR / "logs" / "dashboard.log", attached=True))
+    url = f"http://127.0.0.1:{port}"
+    print(f"Dashboard: {url}", file=sys.stderr)
+    return url
 
 
 def _sent(log: Path) -> int | None:

@@ -10,12 +10,13 @@ A text is a list of lines, joined by LINE_SEPARATOR; a line has the fields of FI
     C     product_added_to_cart         x         x        x         of all pieces    x
     R     product_removed_from_cart               x        x
     O     one line of order_placed      x         x        x         of all pieces    x         x      x
-    T     the whole of order_placed                        pieces    the total        x                x
+    T     the whole of order_placed     all of them        pieces    the total        x                x
     P     payment_processed                                          what was paid    x                x
     F     payment_failed                                             what was not     x                x
 
-`user` ends each line. `first` is 1 in the first line of its category in an order, else 0: their sum counts orders. A view
-without a price has amount 0 and no currency. An order is its O lines, then one T line.
+`user` ends each line. The categories of a T line are joined by CATEGORY_SEPARATOR. `first` is 1 in the first line of its
+category in an order, else 0: their sum counts orders. A view without a price has amount 0 and no currency. An order is its O
+lines, then one T line.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from shop.v1.events_pb2 import Event
 
 LINE_SEPARATOR: Final = "\x1e"
 FIELD_SEPARATOR: Final = "\x1f"
+CATEGORY_SEPARATOR: Final = "\x1d"
 FIELDS: Final = ("kind", "category", "product_id", "quantity", "amount_minor", "currency", "first", "order_id", "user_id")
 
 _FS: Final = FIELD_SEPARATOR
@@ -56,17 +58,17 @@ def _removed(payload: Any, user_id: str) -> str:
 
 def _ordered(payload: Any, user_id: str) -> str:
     order_id, total = payload.order_id, payload.total
-    seen: set[str] = set()
+    seen: dict[str, None] = {}  # in their order
     lines = []
     pieces = 0
     for item in payload.lines:
         first = int(item.category not in seen)
-        seen.add(item.category)
+        seen[item.category] = None
         pieces += item.quantity
         lines.append(
             _line("O", item.category, item.product_id, item.quantity, _amount_minor(item), total.currency, first, order_id, user_id)
         )
-    lines.append(_line("T", "", "", pieces, total.amount_minor, total.currency, 0, order_id, user_id))
+    lines.append(_line("T", CATEGORY_SEPARATOR.join(seen), "", pieces, total.amount_minor, total.currency, 0, order_id, user_id))
     return LINE_SEPARATOR.join(lines)
 
 

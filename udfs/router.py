@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,9 @@ from pyflink.datastream.state import MapStateDescriptor
 from udfs import metrics
 from udfs.dead_letters import DeadLetterShare
 from udfs.facts import facts
-from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update
+from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update, digest
+from udfs.topic_maker import keeper
+from udfs.topics import NoAnswerError, TopicSettings
 from udfs.validation import InvalidEvent, decode
 
 log = logging.getLogger(__name__)
@@ -52,8 +54,8 @@ class RouterSettings:
 
     baseline_rules: tuple[str, ...]
     """Rules in force before the first update, as JSON texts."""
-    destinations: tuple[str, ...]
-    """Topics that rules may name."""
+    destinations: Collection[str]
+    """Topics that rules may name: names, or Destinations, which may have patterns."""
     max_clock_gap_ms: int
     max_event_bytes: int
     dead_letter_share_limit: float
@@ -64,6 +66,10 @@ class RouterSettings:
     """Time between two reports of the rules' counters."""
     with_facts: bool = True
     """Whether any insight needs the events' facts."""
+    topics: TopicSettings | None = None
+    """Where topics are made that only a pattern allows; None: no pattern."""
+    with_fraud: bool = True
+    """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused."""
 
 
 def dead_letter_tag() -> OutputTag:
@@ -82,9 +88,9 @@ def rule_status_tag() -> OutputTag:
     return OutputTag(
         "rule-status",
         Types.ROW_NAMED(
-            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms", *RULE_COUNTERS],
+            ["rule_id", "version", "status", "reason", "subtask", "parallelism", "time_ms", *RULE_COUNTERS, "digest"],
             [Types.STRING(), Types.INT(), Types.STRING(), Types.STRING(), Types.INT(), Types.INT(), Types.LONG(),
-             *[Types.LONG()] * len(RULE_COUNTERS)],
+             *[Types.LONG()] * len(RULE_COUNTERS), Types.STRING()],
         ),
     )  # fmt: skip
 
@@ -95,7 +101,7 @@ def rules_state() -> MapStateDescriptor:
 
 
 class EventRouter(BroadcastProcessFunction):
-    """Input: packed event bytes, and rule records (key, value). Output: ROUTED_TYPE, dead letters, rule statuses."""
+    """Input: packed event bytes, and rule records RULE_FIELDS. Output: ROUTED_TYPE, dead letters, rule statuses."""
 
     def __init__(self, settings: RouterSettings) -> None:
         self._settings = settings
@@ -108,7 +114,7 @@ class EventRouter(BroadcastProcessFunction):
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
         mask_key = _mask_key(settings.mask_key_file)
-        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key)
+        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud)
         self._route = self._rulebook.rule_set.route
         self._restored = False
         self._max_clock_gap_ms = settings.max_clock_gap_ms
@@ -160,15 +166,17 @@ class EventRouter(BroadcastProcessFunction):
     def process_broadcast_element(self, value: Row, ctx: BroadcastProcessFunction.Context) -> Iterator[Any]:
         state = ctx.get_broadcast_state(self._rules_state)
         yield from self._restore(state.items())
-        rule_id, text = value[0] or "", value[1]
-        update = self._rulebook.apply(rule_id, text)
+        rule_id, text, refusal = value[0] or "", value[1], value[2] or ""
+        update = self._rulebook.apply(rule_id, text, refusal)
         if update.keep is not None:
             state.put(update.rule_id, update.keep)
+        for forgotten in update.forget:
+            state.remove(forgotten)
         if update.status not in (ACCEPTED, DELETED):
             self._refused += 1
             log.warning("rule %s version %d %s: %s", update.rule_id, update.version, update.status, update.reason)
         self._publisher.publish()
-        yield self._rule_status(update)
+        yield self._rule_status(update, digest=digest(text))
 
     def _restore_and_process(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         yield from self._restore(ctx.get_broadcast_state(self._rules_state).items())
@@ -180,8 +188,27 @@ class EventRouter(BroadcastProcessFunction):
             return
         self._restored = True
         self._rulebook.restore(dict(entries))
-        for rule in self._rulebook:
-            yield self._rule_status(Update(rule.id, rule.version, ACCEPTED, "in force at start"))
+        missing = self._missing_topics()
+        for rule in list(self._rulebook):
+            gone = next((each.topic for each in rule.to if each.topic in missing), None)
+            if gone is None:
+                yield self._rule_status(Update(rule.id, rule.version, ACCEPTED, "in force at start"))
+            else:
+                self._refused += 1
+                yield self._rule_status(self._rulebook.suspend(rule.id, f"to names {gone!r}, which {missing[gone]}"))
+
+    def _missing_topics(self) -> dict[str, str]:
+        """Topics of rules in force that somebody has deleted meanwhile and that can't be made again, with the reason."""
+        if self._settings.topics is None:
+            return {}
+        try:
+            missing = keeper(self._settings).missing(each.topic for rule in self._rulebook for each in rule.to)
+        except NoAnswerError as error:
+            log.warning("the topics of the rules in force are taken for there: %s", error)
+            return {}
+        for topic, reason in missing.items():
+            log.warning("rules that send to %s are out of force: it %s", topic, reason)
+        return missing
 
     def _dead_letter(self, value: bytes, invalid: InvalidEvent) -> tuple[OutputTag, Row]:
         self._dead_letters += 1
@@ -197,10 +224,11 @@ class EventRouter(BroadcastProcessFunction):
         row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
         return self._dead_letter_tag, row
 
-    def _rule_status(self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS)) -> tuple[OutputTag, Row]:
-        row = Row(
-            update.rule_id, update.version, update.status, update.reason, self._subtask, self._parallelism, _now_ms(), *counters
-        )  # fmt: skip
+    def _rule_status(
+        self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS), digest: str = ""
+    ) -> tuple[OutputTag, Row]:  # fmt: skip
+        told = (update.rule_id, update.version, update.status, update.reason)
+        row = Row(*told, self._subtask, self._parallelism, _now_ms(), *counters, digest)
         return self._rule_status_tag, row
 
     def _count_rules(self) -> Iterator[tuple[OutputTag, Row]]:

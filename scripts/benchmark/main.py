@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import latency, rules_load, throughput
+from scripts.benchmark import insights, latency, rules_load, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -115,6 +115,20 @@ def _rules(stack: Stack, options: argparse.Namespace) -> None:
         print(f"| {count:,} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
 
 
+def _insights(stack: Stack, options: argparse.Namespace) -> None:
+    _prefill(stack, options.events, options.compact)
+    print(f"\nWhole job against routing only, {options.events:,} events, parallelism 1, thread mode, median of {options.runs} pairs\n")
+    print("| state backend | job | events/s | CPU us/event | whole / routing only |\n|---|---|---|---|---|", flush=True)
+    added = []
+    for backend in ("rocksdb", "hashmap"):
+        compared = insights.run(stack, options.events, backend, options.runs, options.job_options.split())
+        print("\n".join(compared.lines(backend)), flush=True)
+        costliest = list(compared.costs().items())[:_THREADS_SHOWN]
+        added.append(f"{backend}: " + ", ".join(f"{name} {cost:.1f}" for name, cost in costliest))
+    print("\nThreads to which the insights add most, CPU us/event\n")
+    print("\n".join(f"- {line}" for line in added), flush=True)
+
+
 def _prefill(stack: Stack, events: int, compact: bool) -> None:
     """Fills the events topic, once for all parts."""
     done = stack.workdir / "prefilled"
@@ -146,7 +160,7 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "rules": _rules, "throughput": _throughput}
+_PARTS = {"latency": _latency, "rules": _rules, "insights": _insights, "throughput": _throughput}
 
 if __name__ == "__main__":
     main()

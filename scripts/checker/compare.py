@@ -15,6 +15,7 @@ from scripts.checker.model import (
     LATE,
     OPTIONAL_HEADERS,
     SALES,
+    SALES_INSIGHTS,
     Expectation,
     ExpectedEvent,
     Findings,
@@ -24,7 +25,9 @@ from scripts.checker.model import (
     Report,
     Terms,
     TopicCount,
+    WindowCount,
 )
+from scripts.checker.sales import compare_sales
 from scripts.checker.sessions import check_numbers, check_order
 from scripts.checker.windows import compare_windows
 
@@ -60,11 +63,15 @@ class _Comparison:
             self._destination(topic, numbers)
         on_time = [event for event in self.expectation.events.values() if event.event_id not in self.late]
         check_numbers(on_time, numbers, self.findings)
-        windows = compare_windows((event for event in on_time if event.sales), self.outputs.of_topic(SALES), self.terms, self.findings)
+        windows, insights = WindowCount(), {}
+        if self.terms.sales:
+            windows = compare_windows((event for event in on_time if event.sales), self.outputs.of_topic(SALES), self.terms, self.findings)
+            insights = compare_sales(on_time, self.outputs, self.terms, self.findings)
         return Report(
             topics=self.counts,
             windows=windows,
             findings=self.findings,
+            insights=insights,
             tolerated=frozenset() if self.terms.exactly_once else frozenset({Problem.DOUBLED}),
             events=len(self.expectation.events),
             copies=self.expectation.copies,
@@ -74,7 +81,7 @@ class _Comparison:
         )
 
     def _routed_topics(self) -> set[str]:
-        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, SALES}
+        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, SALES, *SALES_INSIGHTS}
 
     def _event_of(self, output: Output) -> ExpectedEvent | None:
         """The event that an output is, and a finding if it is not exactly that; None if it is none of ours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -12,6 +12,11 @@ EVENTS = "events"
 LATE = "events.late"
 DEAD_LETTERS = "events.dead-letters"
 SALES = "sales.by-category"
+PER_MINUTE = "sales.per-minute"
+TOP_PRODUCTS = "sales.top-products"
+FUNNEL = "funnel.by-category"
+SESSIONS = "sessions.closed"
+SALES_INSIGHTS = (PER_MINUTE, TOP_PRODUCTS, FUNNEL, SESSIONS)
 # Read even where no rule names them, so that an event in the wrong one is found.
 USUAL_DESTINATIONS = ("orders", "session-activity", "fraud-detection", "payments")
 
@@ -184,12 +189,18 @@ class Terms:
     """What was agreed with the job at its start (see its options), and how strict to be.
 
     `until_ms`: all windows that end by then must be out; windows that end after the newest one seen are open otherwise.
+    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms`, `session_step_ms` and `payment_within_ms` are theirs.
     `strict_late`: an event may be late only if its own partition had overtaken it; not so after a partition was idle.
     """
 
     lateness_ms: int = 2_000
     window_ms: int = 300_000
     slide_ms: int = 10_000
+    sales: bool = True
+    totals_ms: int = 60_000
+    session_gap_ms: int = 1_800_000
+    session_step_ms: int = 60_000
+    payment_within_ms: int = 3_600_000
     exactly_once: bool = True
     strict_late: bool = False
     until_ms: int | None = None
@@ -208,7 +219,7 @@ class TopicCount:
 
 @dataclass(frozen=True, slots=True)
 class WindowCount:
-    """Of windows (one for each start, category and currency): `open` ones may still come."""
+    """Of windows (one for each start, category and currency; or what a row of another insight is): `open` ones may still come."""
 
     equal: int = 0
     wrong: int = 0
@@ -224,6 +235,7 @@ class Report:
     topics: dict[str, TopicCount]
     windows: WindowCount
     findings: Findings
+    insights: dict[str, WindowCount] = field(default_factory=dict)
     tolerated: frozenset[Problem] = frozenset()
     events: int = 0
     copies: int = 0
@@ -249,13 +261,8 @@ class Report:
             "late_unexplained": self.late_unexplained,
             "topics": {topic: {"expected": count.expected, "seen": count.seen} for topic, count in self.topics.items()},
             "dead_letters": self.dead_letters,
-            "windows": {
-                "equal": self.windows.equal,
-                "wrong": self.windows.wrong,
-                "lost": self.windows.lost,
-                "open": self.windows.open,
-                "newest_end_ms": self.windows.newest_end_ms,
-            },
+            "windows": asdict(self.windows),
+            "insights": {topic: asdict(count) for topic, count in self.insights.items()},
             "problems": [
                 {
                     "problem": problem.value,

@@ -17,16 +17,18 @@ def print_report(report: Report, console: Console) -> None:
         # Late events and the sums of windows have no number that is known beforehand.
         expected = "" if topic == LATE else f"{count.expected:,}"
         table.add_row(topic, expected, f"{count.seen:,}", _problems(report, topic))
-    windows = report.windows
-    seen = windows.equal + windows.wrong
-    table.add_row(SALES, f"{seen + windows.lost:,}", f"{seen:,}", _problems(report, SALES))
-    others = {topic for _, topic in report.findings.counts} - report.topics.keys() - {SALES}
+    windowed = {SALES: report.windows, **report.insights}
+    for topic, windows in windowed.items():
+        seen = windows.equal + windows.wrong
+        table.add_row(topic, f"{seen + windows.lost:,}", f"{seen:,}", _problems(report, topic))
+    others = {topic for _, topic in report.findings.counts} - report.topics.keys() - windowed.keys()
     for topic in sorted(others):
         table.add_row(topic, "", "", _problems(report, topic))
     console.print(table)
     reasons = ", ".join(f"{reason or '(none)'} {number:,}" for reason, number in report.dead_letters.items())
     console.print(f"{DEAD_LETTERS}: {reasons or 'none'}", soft_wrap=True)
-    console.print(f"windows: {windows.equal:,} equal, {windows.wrong:,} wrong, {windows.lost:,} lost, {windows.open:,} still open")
+    for topic, windows in windowed.items():
+        console.print(f"{topic}: {windows.equal:,} equal, {windows.wrong:,} wrong, {windows.lost:,} lost, {windows.open:,} still open")
     console.print(f"late: {report.late:,}, of them {report.late_unexplained:,} not overtaken in their own partition (it was idle?)")
     for note in report.notes:
         console.print(f"note: {escape(note)}", soft_wrap=True)

@@ -187,6 +187,12 @@ def _only(what: str, raw: dict[str, Any], known: set[str]) -> None:
         raise ValueError(f"{what} has {', '.join(unknown)}, which the checker has no reading of")
 
 
+def parse_conditions(when: dict[str, Any]) -> tuple[Condition, ...]:
+    """What must hold of an event beside its type."""
+    conditions = [_condition(one) for one in when.get("all") or []]
+    return (*conditions, *(_condition({kind: when[kind]}) for kind in ("any", "not") if when.get(kind)))
+
+
 def parse_rule(document: dict[str, Any]) -> Rule:
     """One rule document; raises RuleError."""
     rule_id = document.get("id", "?")
@@ -194,21 +200,26 @@ def parse_rule(document: dict[str, Any]) -> Rule:
         when = document["when"]
         _only("rule", document, _RULE_KEYS)
         _only("when", when, {"events", "all", "any", "not"})
-        conditions = [_condition(one) for one in when.get("all") or []]
-        conditions += [_condition({kind: when[kind]}) for kind in ("any", "not") if when.get(kind)]
+        conditions = parse_conditions(when)
         topics: dict[str, bool] = {}
         for destination in document["to"]:
             _only("destination", destination, _DESTINATION_KEYS)
             ordered = _ORDERS[destination.get("order", "session")]
             if topics.setdefault(destination["topic"], ordered) != ordered:
                 raise ValueError(f"{destination['topic']} is named with both orders")
-        return Rule(str(document["id"]), int(document["version"]), frozenset(when["events"]), tuple(conditions), topics)
+        return Rule(str(document["id"]), int(document["version"]), frozenset(when["events"]), conditions, topics)
     except Exception as error:  # jsonpath-ng raises bare Exceptions as well
         raise RuleError(f"rule {rule_id!r}: {type(error).__name__}: {error}") from error
 
 
 def _routes(document: dict[str, Any]) -> bool:
-    return bool(document.get("enabled", True)) and document.get("mode", "active") == "active"
+    return bool(document.get("enabled", True)) and document.get("mode", "active") == "active" and not is_signal(document)
+
+
+def is_signal(document: dict[str, Any]) -> bool:
+    """Whether a rule looks for fraud: such a rule sends no event anywhere (see alerts.py)."""
+    when = document.get("when")
+    return isinstance(when, dict) and "signal" in when
 
 
 def load_rules(directory: Path) -> list[Rule]:
@@ -222,9 +233,10 @@ def load_rules(directory: Path) -> list[Rule]:
             if document is None:
                 continue
             try:
-                rule = parse_rule(document)
-            except RuleError as error:
+                rule = None if is_signal(document) else parse_rule(document)
+                rule_id, version = str(document["id"]), int(document["version"])
+            except (RuleError, KeyError) as error:
                 raise RuleError(f"{path}: {error}") from error
-            if rule.rule_id not in newest or rule.version > newest[rule.rule_id][0]:
-                newest[rule.rule_id] = (rule.version, rule if _routes(document) else None)
+            if rule_id not in newest or version > newest[rule_id][0]:
+                newest[rule_id] = (version, rule if _routes(document) else None)
     return [rule for _, rule in newest.values() if rule is not None]

@@ -25,6 +25,7 @@ from scripts.checker.model import (
     EVENTS,
     LATE,
     SALES,
+    SALES_INSIGHTS,
     USUAL_DESTINATIONS,
     Expectation,
     Output,
@@ -38,10 +39,10 @@ from scripts.checker.reader import TopicReader, UnreadableError
 from scripts.checker.report import print_report
 from scripts.checker.rules import Rule, RuleError, load_rules
 from scripts.checker.validity import Limits
-from scripts.checker.windows import expected_windows
 from scripts.shop.ledger import Entry, Ledger, LedgerError, read_ledger
 
 _POLL_S = 0.5
+_FOR_EVER_MS = 1 << 62
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -58,12 +59,15 @@ def _parser() -> argparse.ArgumentParser:
         "--settle", type=float, default=2, metavar="S", help="when all is there, look again after so long (with --wait; default 2)"
     )
     parser.add_argument(
-        "--windows-closed", metavar="MS|all", help="windows that end by then must be out (default: by the end of the newest that is)"
+        "--windows-closed", metavar="MS|all", help="windows and sessions ended by then must be out (default: by the end of the newest one)"
     )
     parser.add_argument("--guarantee", choices=("exactly-once", "at-least-once"), default="exactly-once")
     parser.add_argument("--lateness-ms", type=int, default=default.lateness_ms)
     parser.add_argument("--window-ms", type=int, default=default.window_ms)
     parser.add_argument("--slide-ms", type=int, default=default.slide_ms)
+    parser.add_argument("--sales", action=argparse.BooleanOptionalAction, default=True, help="the job has the sales insights")
+    for name in ("totals_ms", "session_gap_ms", "session_step_ms", "payment_within_ms"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
     parser.add_argument("--max-clock-gap-ms", type=int, default=limits.max_clock_gap_ms)
     parser.add_argument("--max-event-bytes", type=int, default=limits.max_bytes)
     parser.add_argument(
@@ -84,7 +88,7 @@ class Check:
     reader: TopicReader
     limits: Limits
     from_topic: bool
-    windows_closed: str | None
+    until_ms: int | None
     inputs: list[Entry] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     expectation: Expectation | None = None
@@ -99,7 +103,7 @@ class Check:
             self.expectation = expect(entries, self.rules, self.limits)
             self.report = None
         if self.report is None or came_out:
-            terms = replace(self.terms, now_ms=time.time_ns() // 1_000_000, until_ms=self._until_ms(self.expectation))
+            terms = replace(self.terms, now_ms=time.time_ns() // 1_000_000, until_ms=self.until_ms)
             report = compare(self.expectation, Outputs.of(self.outputs), terms)
             if self.from_topic:
                 report.findings.extend(check_ledger(self._ledger_entries(), self.inputs))
@@ -119,13 +123,6 @@ class Check:
             else:
                 self.outputs.append(_output(message, topic))
         return len(self.inputs) > inputs, len(self.outputs) > outputs
-
-    def _until_ms(self, expectation: Expectation) -> int | None:
-        if self.windows_closed != "all":
-            return None if self.windows_closed is None else int(self.windows_closed)
-        orders = (event for event in expectation.events.values() if event.sales)
-        windows = expected_windows(orders, self.terms.window_ms, self.terms.slide_ms)
-        return max((key.start_ms + self.terms.window_ms for key in windows), default=None)
 
 
 def _entry(message: Message) -> Entry:
@@ -173,7 +170,7 @@ def _verify(args: argparse.Namespace) -> Report:
     ledgers = [read_ledger(path) for path in args.ledger]
     from_topic = args.from_topic or not ledgers or not all(ledger.complete for ledger in ledgers)
     named = {topic for rule in rules for topic in rule.topics}
-    needed = {LATE, DEAD_LETTERS, SALES, *named} | ({EVENTS} if from_topic else set())
+    needed = {LATE, DEAD_LETTERS, *named} | ({EVENTS} if from_topic else set()) | ({SALES, *SALES_INSIGHTS} if args.sales else set())
     reader = TopicReader(args.bootstrap, {args.topic_prefix + topic for topic in needed | set(USUAL_DESTINATIONS)})
     if lacking := set(reader.missing) & {args.topic_prefix + topic for topic in needed}:
         raise UnreadableError(f"no such topics at {args.bootstrap}: {sorted(lacking)}")
@@ -181,13 +178,19 @@ def _verify(args: argparse.Namespace) -> Report:
         lateness_ms=args.lateness_ms,
         window_ms=args.window_ms,
         slide_ms=args.slide_ms,
+        sales=args.sales,
+        totals_ms=args.totals_ms,
+        session_gap_ms=args.session_gap_ms,
+        session_step_ms=args.session_step_ms,
+        payment_within_ms=args.payment_within_ms,
         exactly_once=args.guarantee == "exactly-once",
         strict_late=args.strict_late,
         topic_prefix=args.topic_prefix,
         examples=args.examples,
     )
     limits = Limits(args.max_clock_gap_ms, args.max_event_bytes)
-    check = Check(rules, terms, ledgers, reader, limits, from_topic, args.windows_closed)
+    until_ms = None if args.windows_closed is None else _FOR_EVER_MS if args.windows_closed == "all" else int(args.windows_closed)
+    check = Check(rules, terms, ledgers, reader, limits, from_topic, until_ms)
     try:
         report = watch(check.again, args.wait, args.settle)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer
@@ -12,14 +12,16 @@ from confluent_kafka import Consumer
 from scripts.control.log import COUNTED, Status
 from scripts.control.plans import Change
 from scripts.control.writing import Written
-from udfs.rules.rulebook import ACCEPTED, DELETED, REJECTED
+from udfs.rules.rulebook import ACCEPTED, DELETED, REJECTED, digest
 
 
 class Answers:
-    """Collects what the subtasks say to changes: rule id -> its version, or None for a deletion."""
+    """Collects what the subtasks say to changes."""
 
-    def __init__(self, expected: Mapping[str, int | None]) -> None:
-        self._expected = dict(expected)
+    def __init__(self, changes: Iterable[Change]) -> None:
+        expected = {change.rule_id: change for change in changes}
+        self._expected = {rule_id: change.expected for rule_id, change in expected.items()}
+        self._digests = {rule_id: digest(change.text) for rule_id, change in expected.items()}
         self._parallelism = 0
         self.given: dict[str, dict[int, Status]] = {rule_id: {} for rule_id in expected}
 
@@ -28,6 +30,9 @@ class Answers:
         if status.rule_id not in self._expected or status.status == COUNTED:
             return
         version = self._expected[status.rule_id]
+        is_newer = status.status == ACCEPTED and version is not None and status.version > version
+        if status.digest not in ("", self._digests[status.rule_id]) and not is_newer:
+            return  # to somebody else's change of the same rule
         if status.status == DELETED and version is not None:
             return
         if status.status == ACCEPTED and (version is None or status.version < version):
@@ -64,7 +69,7 @@ class Answers:
 
 def wait_for_answers(statuses: Consumer, changes: tuple[Change, ...], seconds: float) -> Answers:
     """Reads statuses until every subtask has answered to every change, or the time is over."""
-    answers = Answers({change.rule_id: change.expected for change in changes})
+    answers = Answers(changes)
     deadline = time.monotonic() + seconds
     while answers.missing and (left := deadline - time.monotonic()) > 0:
         message = statuses.poll(left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from scripts.control.cases import run_cases
 from scripts.control.in_force import RuleTexts, read_in_force
 from scripts.control.log import COUNTERS, Entry, State, following, read_audit, read_counters, read_state
 from scripts.control.output import CommandError, add_common, destinations, emit
-from scripts.control.sources import RULES, plural, valid_rules
+from scripts.control.reading import existing_topics
+from scripts.control.sources import RULES, made_on_demand, plural, valid_rules
 from scripts.control.tables import table
 from scripts.control.writing import Author, carry_out, who
-from udfs.rules.language import Rule
+from udfs.rules.language import Rule, parse_rule
 
 
 def add_commands(commands: Any) -> None:
@@ -85,7 +86,7 @@ def _push(options: argparse.Namespace) -> int:
     return _carry_out(options, plans.push(files.rules, files.texts, topics, bump=options.bump))
 
 
-def _run_tests(folder: Path, topics: tuple[str, ...]) -> None:
+def _run_tests(folder: Path, topics: Collection[str]) -> None:
     """The tests of a folder concern all of its rules; raises CommandError for one that fails."""
     tests = sorted((folder / "tests").glob("*.yaml"))
     if not tests:
@@ -120,21 +121,26 @@ def _delete(options: argparse.Namespace) -> int:
 def _carry_out(options: argparse.Namespace, plan: plans.Plan) -> int:
     """Writes, waits, takes back what the job rejects, and says so."""
     author = Author(options.who, options.reason)
+    allowed = destinations(options)
+    existing = existing_topics(options.bootstrap) if allowed.has_patterns else frozenset()
 
     def read() -> State:
-        return read_state(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
+        return read_state(options.bootstrap, options.topic_prefix, options.baseline, allowed)
 
     with following(options.bootstrap, options.topic_prefix) as statuses:
         written = carry_out(options.bootstrap, options.topic_prefix, plan, author, read)
         answers = wait_for_answers(statuses, written.planned.changes, options.wait)
         withdrawn: tuple[plans.Change, ...] = ()
         if rejected := answers.rejected(written.planned.changes):
-            undo = plans.withdraw(rejected, written.before, destinations(options))
+            undo = plans.withdraw(rejected, written.before, allowed)
             reason = Author(author.who, f"rejected by the job: {'; '.join(answers.reasons())}"[:1_000])
             withdrawn = carry_out(options.bootstrap, options.topic_prefix, undo, reason, read).planned.changes
             wait_for_answers(statuses, tuple(change for change in withdrawn if change.text is not None), options.wait)
     result, lines, code = report(written, answers, withdrawn, waited=options.wait > 0)
-    emit(options, result, lines)
+    named = [parse_rule(change.text, allowed) for change in written.planned.changes if change.text is not None]
+    new = [topic for topic in made_on_demand(named, allowed) if options.topic_prefix + topic not in existing]
+    lines = [*lines, *(f"{topic}: there was no such topic, the job makes it" for topic in new)]
+    emit(options, result | {"new_topics": new}, lines)
     return code
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from jobs import baseline
@@ -16,7 +16,7 @@ RuleTexts = dict[str, tuple[Rule, str]]
 """Rule id -> the rule, and its JSON text."""
 
 
-def read_in_force(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: tuple[str, ...]) -> RuleTexts:
+def read_in_force(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> RuleTexts:
     """The rules that a job has which started with this baseline and has read all of the topic.
 
     Args:
@@ -29,7 +29,7 @@ def read_in_force(bootstrap: str, topic_prefix: str, baseline_folder: Path, dest
     return overlay(read_baseline(baseline_folder, destinations), ((each.key, each.value) for each in updates), destinations)
 
 
-def read_baseline(folder: Path, destinations: tuple[str, ...]) -> dict[str, str]:
+def read_baseline(folder: Path, destinations: Collection[str]) -> dict[str, str]:
     """The rules of a folder as JSON texts; raises CommandError."""
     try:
         return baseline.load(folder, destinations)
@@ -39,7 +39,7 @@ def read_baseline(folder: Path, destinations: tuple[str, ...]) -> dict[str, str]
         raise CommandError(f"the baseline can't be read: {error}") from error
 
 
-def overlay(baseline_texts: Mapping[str, str], updates: Iterable[tuple[bytes, bytes | None]], destinations: tuple[str, ...]) -> RuleTexts:
+def overlay(baseline_texts: Mapping[str, str], updates: Iterable[tuple[bytes, bytes | None]], destinations: Collection[str]) -> RuleTexts:
     """The rules in force after `updates`, which are keys and values of records of the topic, in its order."""
     # Whether the job can mask is not known here. With any key, a rule that masks counts as in force.
     book = Rulebook(baseline_texts.values(), destinations, mask_key=b"any")

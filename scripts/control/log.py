@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +53,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Status:
-    """What one subtask said on rules.status. The counters are 0 unless `status` is counted."""
+    """What one subtask said on rules.status. The counters are 0 unless `status` is counted.
+
+    `digest`: of the record that this answers; none if it answers no record.
+    """
 
     rule_id: str
     version: int
@@ -67,6 +70,7 @@ class Status:
     shadow_matched: int = 0
     errors: int = 0
     time_us: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class State:
             yield raw["version"], raw
 
 
-def read_state(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: tuple[str, ...]) -> State:
+def read_state(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> State:
     """Reads the rules in force and their history; raises CommandError."""
     return State(
         read_in_force(bootstrap, topic_prefix, baseline_folder, destinations),

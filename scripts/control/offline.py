@@ -21,7 +21,7 @@ from scripts.control.in_force import RuleTexts, read_in_force
 from scripts.control.lint import lint
 from scripts.control.output import CommandError, add_common, destinations, emit
 from scripts.control.reading import read_record, read_topic
-from scripts.control.sources import RULES, event_type, plural, read_event, read_rules, valid_rules, yaml_files
+from scripts.control.sources import RULES, event_type, made_on_demand, plural, read_event, read_rules, valid_rules, yaml_files
 from udfs.rules.language import schema
 from udfs.validation import InvalidEvent, decode
 
@@ -64,14 +64,18 @@ def _add_lint(commands: Any) -> None:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    found = read_rules(options.paths, destinations(options))
+    allowed = destinations(options)
+    found = read_rules(options.paths, allowed)
+    new = made_on_demand(found.rules.values(), allowed)
     findings = lint(found, datetime.now(UTC))
     lines = [str(each) for each in findings.faults] + [f"{each.file}:{each.line}: warning: {each.what}" for each in findings.warnings]
+    lines += [f"{topic}: by a pattern of --destinations, the job makes the topic if it is missing" for topic in new]
     counts = f"{plural(len(findings.faults), 'fault')}, {plural(len(findings.warnings), 'warning')}"
     result = {
         "rules": list(found.rules),
         "faults": [vars(each) for each in findings.faults],
         "warnings": [vars(each) for each in findings.warnings],
+        "topics_by_pattern": list(new),
     }
     emit(options, result, [*lines, f"{plural(len(found.rules), 'valid rule')}, {counts}"])
     return 1 if findings.faults or (options.strict and findings.warnings) else 0

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from jobs.settings import Settings
+from jobs.settings import Settings, Topics
+from udfs.rules.destinations import Destinations
 
 
 class CommandError(Exception):
@@ -21,15 +22,15 @@ class CommandError(Exception):
 def add_common(parser: argparse.ArgumentParser, *, kafka: bool = False) -> None:
     """Options that several commands have. With `kafka`: where the brokers are, and the prefix of the topics."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--destinations", default=",".join(Settings.destinations), help="topics that rules may name, as the job's option")
+    parser.add_argument("--destinations", default=",".join(Settings.destinations), help="topics that rules may name, as the job has them")
     if kafka:
         parser.add_argument("--bootstrap", default="127.0.0.1:9092", help="Kafka brokers (default: 127.0.0.1:9092)")
         parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
 
 
-def destinations(options: argparse.Namespace) -> tuple[str, ...]:
+def destinations(options: argparse.Namespace) -> Destinations:
     """The topics that rules may name."""
-    return tuple(part for part in options.destinations.split(",") if part)
+    return Topics(getattr(options, "topic_prefix", ""), tuple(part for part in options.destinations.split(",") if part)).allowed()
 
 
 def emit(options: argparse.Namespace, result: Any, lines: Iterable[str]) -> None:

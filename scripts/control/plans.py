@@ -6,7 +6,7 @@ A plan is made anew when another one's change came in between, so all that it de
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ Plan = Callable[[State], Planned]
 """Raises CommandError with the reason if the change is refused."""
 
 
-def push(rules: Mapping[str, Rule], texts: Mapping[str, str], topics: tuple[str, ...], *, bump: bool) -> Plan:
+def push(rules: Mapping[str, Rule], texts: Mapping[str, str], topics: Collection[str], *, bump: bool) -> Plan:
     """Rules of files into force. All or none."""
 
     def plan(state: State) -> Planned:
@@ -76,7 +76,7 @@ def push(rules: Mapping[str, Rule], texts: Mapping[str, str], topics: tuple[str,
     return plan
 
 
-def rollback(rule_id: str, version: int, topics: tuple[str, ...]) -> Plan:
+def rollback(rule_id: str, version: int, topics: Collection[str]) -> Plan:
     """An earlier version, as a new and higher one."""
 
     def plan(state: State) -> Planned:
@@ -90,12 +90,12 @@ def rollback(rule_id: str, version: int, topics: tuple[str, ...]) -> Plan:
     return plan
 
 
-def pause(rule_id: str, topics: tuple[str, ...]) -> Plan:
+def pause(rule_id: str, topics: Collection[str]) -> Plan:
     """No longer evaluated."""
     return lambda state: _replaced(state, "pause", rule_id, _raw(state, rule_id) | {"mode": "paused"}, topics)
 
 
-def resume(rule_id: str, topics: tuple[str, ...]) -> Plan:
+def resume(rule_id: str, topics: Collection[str]) -> Plan:
     """Back to the mode that it had before it was paused: a rule on trial must not route all at once."""
 
     def plan(state: State) -> Planned:
@@ -109,7 +109,7 @@ def resume(rule_id: str, topics: tuple[str, ...]) -> Plan:
     return plan
 
 
-def promote(rule_id: str, topics: tuple[str, ...]) -> Plan:
+def promote(rule_id: str, topics: Collection[str]) -> Plan:
     """From shadow to active."""
 
     def plan(state: State) -> Planned:
@@ -132,7 +132,7 @@ def delete(rule_id: str) -> Plan:
     return plan
 
 
-def withdraw(refused: Mapping[str, tuple[Change, int]], before: State, topics: tuple[str, ...]) -> Plan:
+def withdraw(refused: Mapping[str, tuple[Change, int]], before: State, topics: Collection[str]) -> Plan:
     """Takes back what the job rejected, or it would stay on the topic for good and hide what is in force.
 
     What was in force comes back as a new and higher version: only so do all who read the topic from its start agree, whether they
@@ -170,7 +170,7 @@ def _raw(state: State, rule_id: str) -> dict[str, Any]:
     return raw
 
 
-def _replaced(state: State, action: str, rule_id: str, raw: dict[str, Any], topics: tuple[str, ...]) -> Planned:
+def _replaced(state: State, action: str, rule_id: str, raw: dict[str, Any], topics: Collection[str]) -> Planned:
     change = _change(state, action, rule_id, raw | {"version": state.next_version(rule_id)}, topics)
     in_force = state.in_force.get(rule_id)
     if in_force is not None and change.text is not None and _same(_parse(change.text, topics), in_force[0]):
@@ -178,12 +178,12 @@ def _replaced(state: State, action: str, rule_id: str, raw: dict[str, Any], topi
     return Planned((change,))
 
 
-def _change(state: State, action: str, rule_id: str, raw: dict[str, Any], topics: tuple[str, ...]) -> Change:
+def _change(state: State, action: str, rule_id: str, raw: dict[str, Any], topics: Collection[str]) -> Change:
     text = json.dumps(raw, sort_keys=True)
     return Change(action, rule_id, _parse(text, topics).version, _previous(state, rule_id), text)
 
 
-def _parse(text: str, topics: tuple[str, ...]) -> Rule:
+def _parse(text: str, topics: Collection[str]) -> Rule:
     try:
         return parse_rule(text, topics)
     except InvalidRule as error:

@@ -55,6 +55,17 @@ def read_topic(bootstrap: str, topic: str, last: int | None = None) -> list[Reco
     return records[max(0, len(records) - last) :]
 
 
+def existing_topics(bootstrap: str) -> frozenset[str]:
+    """The names of all topics. Raises CommandError if no broker answers."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "millrace-control", "log_level": 0})
+    try:
+        return frozenset(consumer.list_topics(timeout=_TIMEOUT_S).topics)
+    except KafkaException as error:
+        raise CommandError(f"Kafka at {bootstrap}: {_reason(error)}") from error
+    finally:
+        consumer.close()
+
+
 def read_record(bootstrap: str, topic: str, partition: int, offset: int) -> Record:
     """One record.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from shop.v1.events_pb2 import Event
 from jobs.baseline import RuleFile, read_files
 from scripts.control.output import CommandError
 from scripts.stack.paths import ROOT
+from udfs.rules.destinations import Destinations
 from udfs.rules.language import Rule
 from udfs.validation import UNKNOWN
 
@@ -42,7 +43,7 @@ def yaml_files(paths: Sequence[Path], otherwise: Path) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def read_rules(paths: Sequence[Path], destinations: tuple[str, ...]) -> RuleFile:
+def read_rules(paths: Sequence[Path], destinations: Collection[str]) -> RuleFile:
     """Reads rules with all their faults; raises CommandError for what can't be read at all."""
     try:
         return read_files(yaml_files(paths, RULES), destinations)
@@ -50,7 +51,7 @@ def read_rules(paths: Sequence[Path], destinations: tuple[str, ...]) -> RuleFile
         raise CommandError(str(error)) from error
 
 
-def valid_rules(paths: Sequence[Path], destinations: tuple[str, ...]) -> RuleFile:
+def valid_rules(paths: Sequence[Path], destinations: Collection[str]) -> RuleFile:
     """As read_rules; raises CommandError for a fault too."""
     found = read_rules(paths, destinations)
     if found.faults:
@@ -102,6 +103,11 @@ def event_of(raw: Any, time_ms: int = TEST_TIME_MS) -> Event:
 def event_type(event: Event) -> str:
     """The name of its payload, or "unknown"."""
     return event.WhichOneof("payload") or UNKNOWN
+
+
+def made_on_demand(rules: Iterable[Rule], allowed: Destinations) -> tuple[str, ...]:
+    """The topics of rules that only a pattern allows: the job makes those that are missing."""
+    return allowed.made_on_demand(destination.topic for rule in rules for destination in rule.to)
 
 
 def concerns(rule: Rule, kind: str) -> bool:

@@ -8,8 +8,8 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from shop.v1.events_pb2 import Event, Money
 
-from scripts.demo_app.record import Record, Unreadable
 from scripts.demo_app.text import money, safe
+from scripts.outputs.record import Record, Unreadable
 
 _HIGH_VALUE_MINOR: Final = 100_000  # rules/high-value-orders.yaml: over $1000
 

@@ -10,13 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from rich.console import Console
 from rich.live import Live
 
-from scripts.demo_app.feed import KafkaFeed
-from scripts.demo_app.flink import FlinkRest, NoAnswer
-from scripts.demo_app.record import Record
-from scripts.demo_app.render import picture
+from scripts.demo_app.flink import FlinkJob
+from scripts.demo_app.render import Places, picture, places
 from scripts.demo_app.report import line
-from scripts.demo_app.state import Offsets, Totals, ViewState
+from scripts.demo_app.state import OUTPUTS, RULE_STATUS, Totals, ViewState
+from scripts.outputs.feed import BEGINNING, END, KafkaFeed
+from scripts.outputs.flink import NoAnswer
+from scripts.outputs.record import Offsets, Record
 
+_GROUP = "millrace"  # the job's --group-id
+_STARTS = dict.fromkeys(OUTPUTS, END) | {RULE_STATUS: BEGINNING}
 _REDRAW_S = 0.5
 _LINE_EVERY_S = 5.0
 
@@ -29,11 +32,13 @@ def watch(
     plain: bool,
     stop: threading.Event,
     topic_prefix: str = "",
+    dashboard_url: str = "",
 ) -> Totals:
     """Shows what comes out of the job, until `seconds` have passed (None: without end), `stop` is set, or Ctrl-C.
 
     Args:
         plain: one line every 5 s and no picture, as without a terminal.
+        dashboard_url: of the web page that shows more, if there is one.
 
     Returns:
         What came meanwhile.
@@ -43,13 +48,13 @@ def watch(
     console = Console()
     with ThreadPoolExecutor(2, thread_name_prefix="demo") as pool:
         workers = [
-            pool.submit(KafkaFeed(bootstrap, topic_prefix, shared.records, shared.offsets).run, ended),
-            pool.submit(_ask_flink, FlinkRest(rest_url, job_id), shared, ended),
+            pool.submit(KafkaFeed(bootstrap, topic_prefix, _GROUP, _STARTS, shared.records, shared.offsets).run, ended),
+            pool.submit(_ask_flink, FlinkJob(rest_url, job_id), shared, ended),
         ]
         try:
             deadline_s = None if seconds is None else time.monotonic() + seconds
             show = _lines if plain or not console.is_terminal or console.is_dumb_terminal else _pictures
-            show(console, rest_url, shared, lambda: _go_on(workers, deadline_s, stop))
+            show(console, places(rest_url, dashboard_url), shared, lambda: _go_on(workers, deadline_s, stop))
         except KeyboardInterrupt:
             pass  # the usual end of a demo
         finally:
@@ -79,7 +84,7 @@ class _Shared:
                 self.state.kafka_said(offsets, time.monotonic())
 
 
-def _ask_flink(flink: FlinkRest, shared: _Shared, ended: threading.Event) -> None:
+def _ask_flink(flink: FlinkJob, shared: _Shared, ended: threading.Event) -> None:
     while not ended.is_set():
         try:
             status = flink.status()
@@ -102,21 +107,22 @@ def _go_on(workers: list[Future[None]], deadline_s: float | None, stop: threadin
     return not stop.wait(max(0.0, min(_REDRAW_S, deadline_s - time.monotonic()))) and time.monotonic() < deadline_s
 
 
-def _pictures(console: Console, rest_url: str, shared: _Shared, go_on: Callable[[], bool]) -> None:
+def _pictures(console: Console, where: Places, shared: _Shared, go_on: Callable[[], bool]) -> None:
     # Cropped and not scrolled: in a terminal that is too small the head stays where it is.
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             now_s, now_ms = time.monotonic(), time.time_ns() // 1_000_000
             with shared.lock:
                 shared.state.tick(now_s)
-                frame = picture(shared.state, rest_url, now_s, now_ms)
+                frame = picture(shared.state, where, now_s, now_ms)
             live.update(frame, refresh=True)
             if not go_on():
                 return
 
 
-def _lines(_console: Console, rest_url: str, shared: _Shared, go_on: Callable[[], bool]) -> None:
-    print(f"Flink web UI  {rest_url}", flush=True)
+def _lines(_console: Console, where: Places, shared: _Shared, go_on: Callable[[], bool]) -> None:
+    for name, url in where:
+        print(f"{name}  {url}", flush=True)
     due_s = time.monotonic() + _LINE_EVERY_S
     while go_on():
         now_s = time.monotonic()

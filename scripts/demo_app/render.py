@@ -26,7 +26,15 @@ _JOB_STYLES = {"RUNNING": "bold green", "FAILED": "bold red", "FAILING": "bold r
 _TOPIC_STYLES = {EVENTS: "bold", LATE: "yellow", DEAD_LETTERS: "red"}
 
 
-def picture(state: ViewState, rest_url: str, now_s: float, now_ms: int, zone: tzinfo | None = None) -> RenderableType:
+Places = list[tuple[str, str]]
+"""What else there is to look at: name and address."""
+
+
+def places(rest_url: str, dashboard_url: str = "") -> Places:
+    return [*([("Dashboard", dashboard_url)] if dashboard_url else []), ("Flink web UI", rest_url)]
+
+
+def picture(state: ViewState, where: Places, now_s: float, now_ms: int, zone: tzinfo | None = None) -> RenderableType:
     """
     Args:
         now_s: the clock of the rates.
@@ -37,12 +45,13 @@ def picture(state: ViewState, rest_url: str, now_s: float, now_ms: int, zone: tz
     beside.add_row(_topics(state, now_s), Padding(_dead_letters(state), (0, 0, 0, 4)))
     below = _grid(1, 1)
     below.add_row(_sales(state, zone), Padding(_rules(state), (0, 0, 0, 4)))
-    return Group(*_head(state, rest_url, now_ms), Text(), beside, Text(), _alerts(state, zone), Text(), below)
+    return Group(*_head(state, where, now_ms), Text(), beside, Text(), _alerts(state, zone), Text(), below)
 
 
-def _head(state: ViewState, rest_url: str, now_ms: int) -> Iterable[Text]:
+def _head(state: ViewState, where: Places, now_ms: int) -> Iterable[Text]:
     job_state = state.job.state if state.job and state.flink_answers else ""
-    yield _line(("Flink web UI  ", "dim"), (safe(rest_url, 70), "bold cyan"), ("   Ctrl-C ends the demo", "dim"))
+    shown = [part for name, url in where for part in ((f"{name} ", "dim"), (f"{safe(url, 70)}  ", "bold cyan"))]
+    yield _line(*shown, (" Ctrl-C ends the demo", "dim"))
     yield _line((job_words(state, now_ms), _JOB_STYLES.get(job_state, "bold yellow")))
     for note in notes(state):
         yield _line((note, "bold red"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from scripts.demo_app.record import Record
+from scripts.outputs.record import Record
 
 
 @dataclass(frozen=True, slots=True)

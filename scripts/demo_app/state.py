@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from scripts.demo_app.alerts import Alert, decode_alert
-from scripts.demo_app.rates import Rate
-from scripts.demo_app.record import Record, Unreadable
-from scripts.demo_app.rules import RulesInForce, decode_status
 from scripts.demo_app.sales import NewestWindows, decode_window
+from scripts.outputs.flink import Checkpoint
+from scripts.outputs.rates import Rate
+from scripts.outputs.record import Offsets, Record, Unreadable
+from scripts.outputs.rules import RulesInForce, decode_status
 
 EVENTS: Final = "events"
 FRAUD: Final = "fraud-detection"
@@ -48,30 +49,6 @@ class Totals:
     def windows(self) -> int:
         """Results of windows: one for each window, category and currency."""
         return self.topics.get(SALES, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Offsets:
-    """Where the input stands.
-
-    Args:
-        arrived: events in the topic since the view began.
-        lag: events that no completed checkpoint covers yet.
-        missing: topics of the job that do not exist.
-    """
-
-    arrived: int
-    lag: int
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The last one that completed, when it did (ms since the epoch), and how long it took."""
-
-    number: int
-    completed_ms: int
-    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)

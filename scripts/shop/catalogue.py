@@ -8,6 +8,7 @@ that is what lets one process make more than 100,000 events a second.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -43,6 +44,11 @@ _QUERIES = (
 )  # fmt: skip
 _PICKS = 1 << 16
 ZIPF_EXPONENT = 1.05
+CLUSTER_SIZE = 8
+"""Products of one category that belong together: interest in one is interest in the others."""
+NEAR_SLOTS = 16
+_COMPLEMENT_SLOTS = 5
+"""Of NEAR_SLOTS, those of the complements: the cluster, mostly of another category, that goes with this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,12 @@ class Catalogue:
 
     The tables are indexed [currency][product] or [currency][product][quantity - 1]. `picks` is a table of product
     indices in which a product stands as often as it is popular: one multiplication picks a product by Zipf's law.
+    `near[product]` is such a table of what interests somebody who has just looked at it: NEAR_SLOTS indices.
     """
 
     products: tuple[Product, ...]
     picks: tuple[int, ...]
+    near: tuple[tuple[int, ...], ...]
     viewed: tuple[tuple[bytes, ...], ...]
     added: tuple[tuple[tuple[bytes, ...], ...], ...]
     removed: tuple[tuple[bytes, ...], ...]  # [product][quantity - 1]
@@ -77,6 +85,32 @@ def zipf_picks(count: int, slots: int = _PICKS) -> tuple[int, ...]:
     for index, edge in enumerate(weights):
         picks.extend([index] * (round(edge / weights[-1] * slots) - len(picks)))
     return tuple(picks)
+
+
+def clusters(rng: random.Random, products: Sequence[Product]) -> list[list[int]]:
+    """The products' indices in groups of CLUSTER_SIZE at most, each of one category."""
+    by_category: dict[str, list[int]] = {}
+    for index, product in enumerate(products):
+        by_category.setdefault(product.category, []).append(index)
+    groups: list[list[int]] = []
+    for members in by_category.values():
+        rng.shuffle(members)
+        groups.extend(members[start : start + CLUSTER_SIZE] for start in range(0, len(members), CLUSTER_SIZE))
+    return groups
+
+
+def near_tables(rng: random.Random, products: Sequence[Product]) -> tuple[tuple[int, ...], ...]:
+    """For each product, NEAR_SLOTS others (few of them often): mates of its cluster, and complements of them all."""
+    groups = clusters(rng, products)
+    near: list[tuple[int, ...]] = [()] * len(products)
+    for group in groups:
+        complements = groups[rng.randrange(len(groups))]
+        for index in group:
+            mates = [other for other in group if other != index] or complements
+            rng.shuffle(mates)
+            likes = [1 / (rank + 1) for rank in range(len(mates))]
+            near[index] = (*rng.choices(mates, likes, k=NEAR_SLOTS - _COMPLEMENT_SLOTS), *rng.choices(complements, k=_COMPLEMENT_SLOTS))
+    return tuple(near)
 
 
 def line_item(product: Product, quantity: int, currency: str) -> LineItem:
@@ -106,17 +140,19 @@ def build_catalogue(rng: random.Random, count: int = 800, compact: bool = False)
         payload = ProductRemovedFromCart(product_id=product.product_id, quantity=quantity)
         return Event(product_removed_from_cart=payload).SerializeToString()
 
+    searched = tuple(
+        Event(product_searched=ProductSearched(query=query, results=rng.randrange(400))).SerializeToString()
+        for query in _QUERIES
+        for _ in range(5)
+    )
     return Catalogue(
         products=tuple(products),
         picks=zipf_picks(count),
+        near=near_tables(rng, products),
         viewed=tuple(tuple(viewed(product, currency) for product in products) for currency in CURRENCIES),
         added=tuple(
             tuple(tuple(added(product, quantity, currency) for quantity in QUANTITIES) for product in products) for currency in CURRENCIES
         ),
         removed=tuple(tuple(removed(product, quantity) for quantity in QUANTITIES) for product in products),
-        searched=tuple(
-            Event(product_searched=ProductSearched(query=query, results=rng.randrange(400))).SerializeToString()
-            for query in _QUERIES
-            for _ in range(5)
-        ),
+        searched=searched,
     )

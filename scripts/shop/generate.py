@@ -17,6 +17,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from scripts.shop.labels import LabelWriter
 from scripts.shop.ledger import LedgerWriter
 from scripts.shop.producer import Outcome, Plan, Traffic, connect
 from scripts.shop.simulator import UNDISTURBED, Disturbances, Settings, Shop
@@ -60,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("--ledger", type=Path, metavar="PATH", help="write down every record that Kafka has confirmed")
     ledger.add_argument("--no-ledger", action="store_true", help="only to fill a topic")
     parser.add_argument("--sessions", type=int, metavar="N", help=f"visitors at a time (default: each acts every {_THINK_S} s)")
+    parser.add_argument(
+        "--fraud", type=float, default=0.0, metavar="SHARE",
+        help="share of the visitors who are attackers, 0 to 1; which events were theirs is written beside the ledger (.labels.jsonl)",
+    )  # fmt: skip
     parser.add_argument("--compact", action="store_true", help="events of about 64 bytes, for comparison with other benchmarks")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--clock-offset-ms", type=int, default=0, metavar="MS", help="a producer whose clock is so wrong (default 0)")
@@ -108,7 +113,7 @@ def _settings(args: argparse.Namespace, event_rate: float | None) -> Settings:
     sessions = args.sessions or (max(20, round(density * _THINK_S)) if density else _UNPACED_SESSIONS)
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4))
     start_ms = args.start_time if args.start_time is not None else time.time_ns() // 1_000_000
-    return Settings(seed=seed, start_ms=start_ms, sessions=sessions, compact=args.compact, disturbances=disturbances)
+    return Settings(seed=seed, start_ms=start_ms, sessions=sessions, compact=args.compact, fraud=args.fraud, disturbances=disturbances)
 
 
 def _event_rate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> float | None:
@@ -170,12 +175,14 @@ def run(argv: Sequence[str]) -> int:
         print(f"generate: topic {plan.topic!r} at {args.bootstrap}: {error}", file=sys.stderr)
         return 2
     with ExitStack() as stack:
-        ledger = None
+        ledger = labels = None
         if args.ledger:
             meta = {"topic": plan.topic, "plan": asdict(plan), "settings": asdict(settings)}
             ledger = stack.enter_context(LedgerWriter(args.ledger, meta))
+            if args.fraud:
+                labels = stack.enter_context(LabelWriter(args.ledger))
         shop = Shop(settings)
-        outcome = Traffic(producer, plan, shop, ledger, lambda: stop).run()
+        outcome = Traffic(producer, plan, shop, ledger, lambda: stop, labels).run()
     result = summary(outcome, shop, settings, plan)
     if args.json:
         print(json.dumps(result))

@@ -16,6 +16,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from scripts.shop.faults import MAX_RECORD_BYTES, Fault
+from scripts.shop.labels import LabelWriter
 from scripts.shop.ledger import UNACKNOWLEDGED, Entry, LedgerWriter
 from scripts.shop.simulator import Record, Shop
 
@@ -79,8 +80,12 @@ class Outcome:
 class Traffic:
     """One run: paces the shop's events, sends them, writes what Kafka has confirmed."""
 
-    def __init__(self, producer: Producer, plan: Plan, shop: Shop, ledger: LedgerWriter | None, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, producer: Producer, plan: Plan, shop: Shop, ledger: LedgerWriter | None, stopped: Callable[[], bool],
+        labels: LabelWriter | None = None,
+    ) -> None:  # fmt: skip
         self._producer, self._plan, self._shop, self._ledger, self._stopped = producer, plan, shop, ledger, stopped
+        self._labels = labels
         self._sent = self._acked = self._failed = self._events = 0
         self._first_ms: int | None = None
         self._clock_ms = plan.start_ms  # event time up to which events were made
@@ -167,6 +172,10 @@ class Traffic:
     def _flush_ledger(self) -> None:
         if self._ledger is not None:
             self._ledger.flush()
+        if self._shop.labels:
+            labels, self._shop.labels = self._shop.labels, []
+            if self._labels is not None:
+                self._labels.write(labels)
 
 
 def connect(bootstrap: str, topic: str, wait_s: float = 30) -> Producer:

@@ -13,11 +13,11 @@ from shop.v1.events_pb2 import (
     OrderPlaced,
     PaymentFailed,
     PaymentProcessed,
-    Source,
     UserSignedIn,
 )
 
-from scripts.shop.catalogue import CURRENCIES, Catalogue, line_item
+from scripts.shop.catalogue import CURRENCIES, NEAR_SLOTS, Catalogue, line_item
+from scripts.shop.population import HOMES, Customer, limit_of, source
 
 
 class Kind(IntEnum):
@@ -52,11 +52,14 @@ _BROWSING, _ORDERING, _PAYING, _PAID, _OVER = (int(stage) for stage in Stage)
 UNKNOWN_PAYLOAD = b"\xc2\x02" + b"\x10" + b"\n\x0ewishlist:added"
 
 _SIGN_INS = tuple(Event(user_signed_in=UserSignedIn(method=m)).SerializeToString() for m in ("password", "passkey", "google"))
-_APPS = (("web", "2026.11.3"), ("ios", "8.14.0"), ("android", "8.13.2"))
-_COUNTRIES = ("US", "US", "US", "DE", "FR", "GB", "GB", "NL", "PL", "SE")
 _SHIPPING_MINOR = 499
 _FREE_SHIPPING_FROM_MINOR = 5_000
 _MAX_PAYMENT_TRIES = 3
+_DECLINES = 0.12
+_LOOKS_FOR_CHEAPER = 3
+_STAYS_NEAR = 0.65
+"""Share of the looks that go to a product near the last one; the others go anywhere, by popularity."""
+_NEAR_SCALE = NEAR_SLOTS / _STAYS_NEAR
 
 
 class Session:
@@ -65,9 +68,13 @@ class Session:
     `step` returns the kind and the payload bytes of what happens next; at `stage` OVER the visitor has left.
     """
 
-    __slots__ = ("amount_minor", "card", "cart", "currency", "key", "order_id", "prefix", "product", "source", "stage", "tries", "user_id")
+    __slots__ = (
+        "amount_minor", "card", "cart", "currency", "customer", "declines", "key", "limit_minor", "order_id", "prefix", "product", "source",
+        "stage", "tries", "user_id",
+    )  # fmt: skip
 
-    def __init__(self, session_id: str, rng: random.Random, compact: bool) -> None:
+    def __init__(self, session_id: str, rng: random.Random, compact: bool, customer: Customer | None = None) -> None:
+        """`customer`: who it is, signed in or not; None: a stranger."""
         bits = rng.getrandbits(62)
         self.key = session_id.encode()
         self.currency = (0, 0, 0, 0, 0, 1, 1, 1, 2, 2)[bits % 10]
@@ -77,15 +84,21 @@ class Session:
         self.tries = 0
         self.order_id = ""
         self.amount_minor = 0
-        self.card = f"card-{bits >> 6 & 0xFFFF:04x}"
+        self.customer = customer
+        self.limit_minor = limit_of(customer, rng)
+        self.declines = _DECLINES
         self.source = b""
-        self.user_id = "" if compact or bits & 3 else f"user-{bits >> 22 & 0xFFFFF:05x}"
-        if not compact:
-            app, version = _APPS[(bits >> 42) % 3]
-            ip = f"10.{bits >> 44 & 255}.{bits >> 36 & 255}.{bits >> 28 & 255}"
-            country = _COUNTRIES[(bits >> 52) % 10]
-            source = Source(app=app, app_version=version, device_id=f"d-{bits & 0xFFFFFFFF:08x}", ip=ip, country=country)
-            self.source = Event(source=source).SerializeToString()
+        self.user_id = ""
+        if customer is not None:
+            self.currency, self.card, self.declines = customer.currency, customer.card, customer.declines
+            self.source = customer.sources[bits % len(customer.sources)]
+            self.user_id = customer.user_id if customer.signs_in else ""
+        elif not compact:
+            self.card = f"card-{bits >> 6 & 0xFFFFFFFF:08x}"
+            address = f"10.{bits >> 44 & 255}.{bits >> 36 & 255}.{bits >> 28 & 255}"
+            self.source = source((bits >> 42) % 3, f"d-{bits & 0xFFFFFFFF:08x}", address, HOMES[(bits >> 52) % 10])
+        else:
+            self.card = f"card-{bits >> 6 & 0xFFFF:04x}"
         self._set_prefix()
 
     def _set_prefix(self) -> None:
@@ -101,24 +114,38 @@ class Session:
     def _browse(self, rng: random.Random, catalogue: Catalogue) -> tuple[int, bytes]:
         draw = rng.random()
         if draw < 0.60:
-            self.product = product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
+            pick = rng.random()
+            if self.product < 0:
+                product = catalogue.picks[int(pick * len(catalogue.picks))]
+            elif pick < _STAYS_NEAR:
+                product = catalogue.near[self.product][int(pick * _NEAR_SCALE)]
+            else:
+                product = catalogue.picks[int((pick - _STAYS_NEAR) / (1 - _STAYS_NEAR) * len(catalogue.picks))]
+            self.product = product
             if draw < 0.03:  # leaves after a last look
                 self.stage = _OVER
             return _VIEWED, catalogue.viewed[self.currency][product]
         if draw < 0.73:
             return _SEARCHED, catalogue.searched[int(draw * 1e6) % len(catalogue.searched)]
         if draw < 0.88 or not self.cart:
+            if self.product < 0 and self.customer is None and draw < 0.87:  # only few strangers come to buy what they need not look at
+                self.product = product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
+                return _VIEWED, catalogue.viewed[self.currency][product]
             if self.product < 0:
                 self.product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
             spread = int(draw * 1e6) % 10
             quantity = 0 if spread < 8 else spread - 7  # index into QUANTITIES: mostly one piece
+            for _ in range(_LOOKS_FOR_CHEAPER):
+                if catalogue.products[self.product].price_minor <= self.limit_minor:
+                    break
+                self.product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
             self.cart.append((self.product, quantity))
             return _ADDED, catalogue.added[self.currency][self.product][quantity]
         if draw < 0.905:
             product, quantity = self.cart.pop()
             return _REMOVED, catalogue.removed[product][quantity]
         if draw < 0.94 and not self.user_id:
-            self.user_id = f"user-{rng.getrandbits(20):05x}"
+            self.user_id = self.customer.user_id if self.customer else f"user-{rng.getrandbits(32):08x}"
             self._set_prefix()
             return Kind.USER_SIGNED_IN, _SIGN_INS[int(draw * 1e6) % len(_SIGN_INS)]
         return self._check_out(catalogue)
@@ -139,6 +166,8 @@ class Session:
         self.order_id = f"o-{rng.getrandbits(48):012x}"
         lines = [line_item(catalogue.products[product], quantity + 1, CURRENCIES[self.currency]) for product, quantity in self.cart]
         self.cart = []
+        if self.customer is not None and self.user_id:
+            self.customer.ordered(self.amount_minor)
         order = OrderPlaced(order_id=self.order_id, lines=lines, total=self._money(self.amount_minor))
         return Kind.ORDER_PLACED, Event(order_placed=order).SerializeToString()
 
@@ -149,12 +178,12 @@ class Session:
             reason = "changed-mind" if self.stage == _PAID else "not-paid"
             self.stage = _OVER
             return Kind.ORDER_CANCELLED, Event(order_cancelled=OrderCancelled(order_id=self.order_id, reason=reason)).SerializeToString()
-        if draw < 0.12:
+        if draw < self.declines:
             self.tries += 1
             failure = PaymentFailed(
                 order_id=self.order_id,
                 amount=amount,
-                reason="declined" if draw < 0.06 else "insufficient-funds",
+                reason="declined" if draw < self.declines / 2 else "insufficient-funds",
                 card_fingerprint=self.card,
             )
             return Kind.PAYMENT_FAILED, Event(payment_failed=failure).SerializeToString()

@@ -19,9 +19,13 @@ from shop.v1.events_pb2 import Event
 
 from scripts.shop.catalogue import build_catalogue
 from scripts.shop.faults import FAULTS, Fault, broken_value
+from scripts.shop.fraudsters import Fraudsters, Label
+from scripts.shop.population import Population
 from scripts.shop.sessions import UNKNOWN_PAYLOAD, Kind, Session, Stage
 
 _WARM_UP_STEPS = 16
+_STRANGERS = 0.4  # share of the visitors without an account
+_OVER = int(Stage.OVER)
 
 
 class Record(NamedTuple):
@@ -72,13 +76,20 @@ class Settings:
     """`sessions` visitors are in the shop at any time, so a visitor acts every sessions / rate seconds on average.
 
     `compact` makes events of about 64 bytes, without user and source, for comparison with other projects' benchmarks.
+    `fraud` is the share of the visitors who are attackers; with it, nobody is in the shop already at the start: an order whose views
+    were before the first event would look like one of theirs.
     """
 
     seed: int = 1
     start_ms: int = 0
     sessions: int = 3_000
     compact: bool = False
+    fraud: float = 0
     disturbances: Disturbances = field(default_factory=Disturbances)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fraud <= 1 or (self.fraud and self.compact):
+            raise ValueError(f"fraud must be a share from 0 to 1, and 0 with compact events, got {self.fraud}")
 
 
 @dataclass(slots=True)
@@ -100,7 +111,10 @@ class Counts:
 
 
 class Shop:
-    """Call `records` with rising event times, `due` as time passes without events, `drain` at the end."""
+    """Call `records` with rising event times, `due` as time passes without events, `drain` at the end.
+
+    `labels` has what was fraud, in the order of the events; a caller may take it away.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.counts = Counts()
@@ -113,26 +127,40 @@ class Shop:
         self._session_salt = rng.getrandbits(32)
         self._sessions_made = 0
         self._events_made = 0
-        self._sessions = [self._warm_session() for _ in range(settings.sessions)]
+        self.labels: list[Label] = []
+        self._population = Population(settings.seed, settings.sessions)
+        self._fraudsters = Fraudsters(random.Random(f"{settings.seed}/{settings.start_ms}/fraud"), self._catalogue, self._population)
+        make = self._new_session if settings.fraud else self._warm_session
+        self._sessions = [make(settings.start_ms) for _ in range(settings.sessions)]
         self._held: list[tuple[int, int, Record]] = []  # due_ms, number (keeps ties stable), record
 
-    def _new_session(self) -> Session:
+    def _session_id(self) -> str:
         number = self._sessions_made
         self._sessions_made += 1
         if self._settings.compact:
-            session_id = f"{self._session_salt & 0xFFFF:04x}{number:x}"
-        else:
-            session_id = f"s-{self._session_salt:08x}{number:08x}"
-        return Session(session_id, self._rng, self._settings.compact)
+            return f"{self._session_salt & 0xFFFF:04x}{number:x}"
+        return f"s-{self._session_salt:08x}{number:08x}"
 
-    def _warm_session(self) -> Session:
+    def _new_session(self, now_ms: int) -> Session:
+        rng, settings = self._rng, self._settings
+        customer = None if settings.compact or rng.random() < _STRANGERS else self._population.visit(now_ms, rng)
+        if settings.fraud and rng.random() < settings.fraud:
+            self._fraudsters.attack(now_ms, self._session_id)
+        return Session(self._session_id(), rng, settings.compact, customer)
+
+    def _warm_session(self, now_ms: int) -> Session:
         """A visitor who is already somewhere on the way, so that orders come from the first second on; but with nothing to pay yet."""
-        session = self._new_session()
+        session = self._new_session(now_ms)
         for _ in range(self._rng.randrange(_WARM_UP_STEPS)):
             session.step(self._rng, self._catalogue)
             if session.stage != Stage.BROWSING:
-                return self._new_session()
+                self._over(session, now_ms)
+                return self._new_session(now_ms)
         return session
+
+    def _over(self, session: Session, now_ms: int) -> None:
+        if session.customer is not None:
+            session.customer.leave(now_ms, self._rng)
 
     def _event_id(self, time_ms: int) -> bytes:
         """A UUIDv7 (time first, then salt and a counter); compact: 12 characters."""
@@ -148,20 +176,31 @@ class Shop:
         draw, catalogue, kinds, event_id = rng.random, self._catalogue, self.counts.kinds, self._event_id
         disturbances = self._settings.disturbances
         disturbed = sum(disturbances.shares)
+        unbroken = sum(disturbances.shares[:3])  # what is only late, out of order or doubled
         id_head = b"\n\x0c" if self._settings.compact else b"\n$"  # field 1 and its length
         time_was, time_field = -1, b""
+        fraudsters, act = self._fraudsters, None
         for time_ms in times_ms:
             if held and held[0][0] <= time_ms:
                 out.extend(self.due(time_ms))
-            index = int(draw() * len(sessions))
-            session = sessions[index]
-            kind, payload = session.step(rng, catalogue)
-            if session.stage == Stage.OVER:
-                sessions[index] = self._new_session()
+            if time_ms >= fraudsters.next_ms:
+                act = fraudsters.act(time_ms)
+                session, kind, payload = act.who, act.kind, act.payload
+            else:
+                index = int(draw() * len(sessions))
+                session = sessions[index]
+                kind, payload = session.step(rng, catalogue)
+                if session.stage == _OVER:
+                    self._over(session, time_ms)
+                    sessions[index] = self._new_session(time_ms)
             if time_ms != time_was:
                 time_was, time_field = time_ms, Event(event_time_ms=time_ms).SerializeToString()
             head = id_head + event_id(time_ms) + session.prefix + time_field + session.source
             strike = draw()
+            if act is not None:
+                if strike >= disturbed or strike < unbroken:
+                    self.labels.append(act.label(head[2:38].decode(), time_ms))
+                act = None
             if strike >= disturbed:
                 kinds[kind] += 1
                 append(Record(time_ms, session.key, head + payload))

@@ -23,6 +23,7 @@ from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 
+_ENDED = {"CANCELED", "FINISHED", "FAILED"}
 _KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
 
 
@@ -80,15 +81,19 @@ class Stack:
         jars.ensure()
         require_memory(_KAFKA_MB * self.brokers + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
-        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
-        self.broker_ports = (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
-        self.workdir.mkdir(parents=True, exist_ok=True)
         try:
-            self._start_kafka()
+            self.up_kafka()
             self._start_flink()
         except BaseException:
             self.down()
             raise
+
+    def up_kafka(self) -> None:
+        """Starts Kafka alone, on the data that it left if it ran before, and waits until it answers. Raises StackError."""
+        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
+        self.broker_ports = self.broker_ports or (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._start_kafka()
 
     def down(self) -> None:
         """Stops all that was started."""
@@ -203,9 +208,11 @@ class Stack:
         except (URLError, OSError, KeyError, ValueError):
             return False
 
-    def rest(self, path: str, method: str = "GET") -> Any:
+    def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API."""
-        with urlopen(Request(self.rest_url + path, method=method), timeout=10) as response:
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.rest_url + path, data, {"Content-Type": "application/json"}, method=method)
+        with urlopen(request, timeout=10) as response:
             return json.loads(response.read() or b"null")
 
     def flink(self, *arguments: str) -> str:
@@ -251,10 +258,39 @@ class Stack:
 
         wait_until(running, self.processes, "the job", seconds)
 
+    def stop_with_savepoint(self, job_id: str, seconds: float = 120) -> str:
+        """Stops the job so that `submit` can go on from there, at any parallelism; returns the path of the savepoint.
+
+        All output up to it is committed. What Kafka gets meanwhile waits there.
+
+        Raises:
+            StackError: says why there is no savepoint; the job then goes on.
+        """
+        body = {"targetDirectory": (self.workdir / "savepoints").as_uri(), "drain": False}
+        trigger = self.rest(f"/jobs/{job_id}/stop", "POST", body)["request-id"]
+        found: dict[str, Any] = {}
+
+        def done() -> bool:
+            found.update(self.rest(f"/jobs/{job_id}/savepoints/{trigger}"))
+            return bool(found["status"]["id"] == "COMPLETED")
+
+        wait_until(done, self.processes, f"the savepoint of job {job_id}", seconds)
+        outcome = found["operation"]
+        if "failure-cause" in outcome:
+            reason = str(outcome["failure-cause"].get("stack-trace") or outcome["failure-cause"].get("class"))
+            raise StackError(f"job {job_id} was not stopped, its savepoint failed: {reason.splitlines()[0][:300]}")
+        self._wait_ended(job_id)
+        return str(outcome["location"])
+
     def cancel(self, job_id: str) -> None:
-        """Cancels the job and waits until it is gone."""
+        """Cancels the job and waits until it is gone; one that has ended already is left alone."""
+        if self.job_state(job_id) in _ENDED:
+            return
         self.rest(f"/jobs/{job_id}", method="PATCH")
-        wait_until(lambda: self.job_state(job_id) in {"CANCELED", "FINISHED", "FAILED"}, [], "the job's end", 60)
+        self._wait_ended(job_id)
+
+    def _wait_ended(self, job_id: str) -> None:
+        wait_until(lambda: self.job_state(job_id) in _ENDED, [], "the job's end", 60)
 
     # -- what a fault does ------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,13 @@ from scripts.checker.oracle import expect
 from scripts.checker.rules import parse_rule
 from scripts.shop.ledger import Entry
 from scripts.shop.simulator import Disturbances, Settings, Shop
+from tests.checker.ideal_sales import sales_outputs
 
 START_MS = 1_790_000_000_000
-TERMS = Terms(window_ms=60_000, slide_ms=10_000, now_ms=START_MS + 10_000_000)
+TERMS = Terms(
+    window_ms=60_000, slide_ms=10_000, totals_ms=5_000, session_gap_ms=3_000, session_step_ms=500, payment_within_ms=4_000,
+    now_ms=START_MS + 10_000_000,
+)  # fmt: skip
 RULES = [
     parse_rule(document)
     for document in (
@@ -29,7 +33,7 @@ RULES = [
         {
             "id": "high-value",
             "version": 1,
-            "when": {"events": ["order_placed"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">", "value": 50_000}]},
+            "when": {"events": ["order_placed"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">", "value": 15_000}]},
             "to": [{"topic": "fraud-detection", "order": "none"}],
         },
     )
@@ -86,6 +90,7 @@ def ideal_outputs(expectation: Expectation, late: Collection[str], terms: Terms 
         )
         out.append(Output(DEAD_LETTERS, 0, 0, letter.timestamp_ms, None, letter.value, headers))
     out += brute_force_windows([event for event in on_time if event.sales], terms)
+    out += sales_outputs(on_time, terms)
     return number_offsets(out)
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from scripts.checker import verify
-from scripts.checker.model import DEAD_LETTERS, EVENTS, LATE, SALES, USUAL_DESTINATIONS, Output, Terms
+from scripts.checker.model import DEAD_LETTERS, EVENTS, LATE, SALES, SALES_INSIGHTS, USUAL_DESTINATIONS, Output, Terms
 from scripts.checker.oracle import expect
 from scripts.checker.reader import TopicReader
 from scripts.checker.rules import load_rules
@@ -48,7 +48,7 @@ def prefix() -> str:
     """Fresh topics of two partitions, each under a prefix of its own."""
     name = f"t{uuid.uuid4().hex[:8]}."
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
-    topics = (EVENTS, LATE, DEAD_LETTERS, SALES, *USUAL_DESTINATIONS)
+    topics = (EVENTS, LATE, DEAD_LETTERS, SALES, *SALES_INSIGHTS, *USUAL_DESTINATIONS)
     for created in admin.create_topics(
         [NewTopic(name + topic, 2, 1, config={"retention.ms": "-1"} | _room(topic)) for topic in topics]
     ).values():

@@ -21,6 +21,7 @@ from scripts.control.plans import Change, Planned
 from scripts.control.tables import table
 from scripts.control.writing import Written
 from udfs.rules.language import parse_rule
+from udfs.rules.rulebook import digest
 
 TOPICS = ("orders", "payments")
 
@@ -167,15 +168,15 @@ def test_what_the_job_rejects_is_taken_back() -> None:
 # -- the job's answers -----------------------------------------------------------------------------------------------------------
 
 
-def status(subtask: int, word: str = "accepted", version: int = 2, reason: str = "", time_ms: int = 1_100, **counters: int) -> Status:
-    return Status("a", version, word, reason, subtask, 2, time_ms, **counters)
+def status(subtask: int, word: str = "accepted", version: int = 2, reason: str = "", time_ms: int = 1_100, **more: Any) -> Status:
+    return Status("a", version, word, reason, subtask, 2, time_ms, **more)
 
 
 CHANGE = Change("push", "a", 2, 1, "{}")
 
 
 def told(*statuses: Status, change: Change = CHANGE) -> tuple[Answers, dict[str, Any], str, int]:
-    answers = Answers({change.rule_id: change.expected})
+    answers = Answers([change])
     for each in statuses:
         answers.observe(each)
     result, lines, code = report(Written(Planned((change,)), state(), 1_000), answers)
@@ -229,6 +230,17 @@ def test_a_deletion() -> None:
     _, _, line, code = told(status(0, "deleted"), status(1, "deleted"), change=deletion)
     assert (line, code) == ("a: delete version 2: deleted after 100 ms (subtask 0), 100 ms (subtask 1)", 0)
     assert told(status(0, "stale"), status(1, "stale"), change=deletion)[3] == 1
+
+
+def test_answers_to_the_change_of_another_one_are_told_apart() -> None:
+    """Both push version 2 of one rule within milliseconds, past the transaction: by writing to the topic directly."""
+    mine, others = {"digest": digest(CHANGE.text)}, {"digest": digest("another rule")}
+    refused = [status(each, "rejected", 1, "theirs", **others) for each in range(2)]
+    assert told(*refused)[3] == 2, "no answer to mine yet"
+    assert told(*refused, *(status(each, **mine) for each in range(2)))[3] == 0
+    first = [status(each, **others) for each in range(2)]
+    assert told(*first, *(status(each, "stale", reason="version 2 is in force", **mine) for each in range(2)))[3] == 1
+    assert "overtaken, version 3" in told(*(status(each, version=3, **others) for each in range(2)))[2]
 
 
 def test_the_first_answer_counts() -> None:

@@ -9,9 +9,9 @@ from io import StringIO
 from rich.console import Console
 from shop.v1.events_pb2 import Event, Money, OrderPlaced, PaymentFailed
 
-from scripts.demo_app.record import Record
-from scripts.demo_app.render import picture
+from scripts.demo_app.render import picture, places
 from scripts.demo_app.state import DEAD_LETTERS, FRAUD, RULE_STATUS, SALES, ViewState
+from scripts.outputs.record import Record
 
 NOON_MS = 1_750_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000
 HOSTILE = "[bold red]x[/] \x1b[2J\x1b]0;owned\x07 a\u202eb\nc\r\u2028d[/nonsense]"
@@ -61,5 +61,5 @@ def seen(*records: Record) -> ViewState:
 def drawn(state: ViewState, width: int = 100, now_s: float = 0, now_ms: int = NOON_MS, terminal: bool = False) -> str:
     """The picture as a terminal gets it: with its control sequences if `terminal`, else bare."""
     console = Console(file=StringIO(), width=width, height=35, force_terminal=terminal, color_system="truecolor" if terminal else None)
-    console.print(picture(state, "http://127.0.0.1:8081", now_s, now_ms, UTC))
+    console.print(picture(state, places("http://127.0.0.1:8081", "http://127.0.0.1:8080"), now_s, now_ms, UTC))
     return console.file.getvalue()  # type: ignore[attr-defined]

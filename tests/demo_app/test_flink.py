@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scripts.demo_app.flink import FlinkRest, NoAnswer, parse_status
-from scripts.demo_app.state import Checkpoint, JobStatus
+from scripts.demo_app.flink import FlinkJob, parse_status
+from scripts.demo_app.state import JobStatus
+from scripts.outputs.flink import Checkpoint, NoAnswer
 
 JOB = {"jid": "ab", "state": "RUNNING", "vertices": []}
 COMPLETED = {"id": 42, "status": "COMPLETED", "trigger_timestamp": 1_000, "latest_ack_timestamp": 1_045, "end_to_end_duration": 45}
@@ -52,9 +53,9 @@ def test_asks_for_one_job_past_any_proxy(server: tuple[str, dict[str, bytes]], m
     answers["/jobs/ab"] = json.dumps(JOB).encode()
     answers["/jobs/ab/checkpoints"] = json.dumps(CHECKPOINTS).encode()
     answers["/jobs/ab/metrics?get=numRestarts"] = json.dumps(RESTARTS).encode()
-    assert FlinkRest(url + "/", "ab").status() == JobStatus("RUNNING", Checkpoint(42, 1_045, 45), 3)
+    assert FlinkJob(url + "/", "ab").status() == JobStatus("RUNNING", Checkpoint(42, 1_045, 45), 3)
     with pytest.raises(NoAnswer, match="404"):
-        FlinkRest(url, "another").status()
+        FlinkJob(url, "another").status()
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"{}", b'{"state": "RUNNING"}', b"null"])
@@ -62,9 +63,9 @@ def test_an_answer_that_is_not_flinks(server: tuple[str, dict[str, bytes]], answ
     url, answers = server
     answers |= dict.fromkeys(("/jobs/ab", "/jobs/ab/checkpoints", "/jobs/ab/metrics?get=numRestarts"), answer)
     with pytest.raises(NoAnswer):
-        FlinkRest(url, "ab").status()
+        FlinkJob(url, "ab").status()
 
 
 def test_nobody_there() -> None:
     with pytest.raises(NoAnswer):
-        FlinkRest("http://127.0.0.1:1", "ab").status()
+        FlinkJob("http://127.0.0.1:1", "ab").status()

@@ -8,10 +8,11 @@ from datetime import UTC
 import pytest
 
 from scripts.demo_app import Totals, summary
-from scripts.demo_app.record import Record
 from scripts.demo_app.report import line
-from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, OUTPUTS, SALES, Checkpoint, JobStatus, Offsets, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, OUTPUTS, SALES, JobStatus, ViewState
 from scripts.demo_app.text import clock, money, rate, safe
+from scripts.outputs.flink import Checkpoint
+from scripts.outputs.record import Offsets, Record
 from tests.demo_app.samples import HOSTILE, NOON_MS, dead_letter, drawn, failure, order, seen, status, window
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,7 +55,7 @@ def test_a_picture_of_a_running_job() -> None:
     state.flink_said(JobStatus("RUNNING", Checkpoint(42, NOON_MS - 800, 45), 0))
     text = re.sub(" +", " ", drawn(state, now_s=5))
     for words in (
-        "Flink web UI http://127.0.0.1:8081",
+        "Dashboard http://127.0.0.1:8080 Flink web UI http://127.0.0.1:8081 Ctrl-C ends the demo",
         "RUNNING, checkpoint 42 (0.8 s ago, took 45 ms), restarts 0",
         "events 10,000 2,000 1,203",
         "clock-gap 2",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from shop.v1.events_pb2 import Event, UserSignedIn
 
-from scripts.demo_app.rates import Rate
-from scripts.demo_app.record import Record
-from scripts.demo_app.rules import RuleInForce
-from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, RULE_STATUS, SALES, Offsets, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, RULE_STATUS, SALES, ViewState
+from scripts.outputs.record import Offsets, Record
+from scripts.outputs.rules import RuleInForce
 from tests.demo_app.samples import NOON_MS, alert, dead_letter, failure, order, seen, status, window
 
 
@@ -98,35 +97,6 @@ def test_a_job_that_starts_anew_begins_with_lower_versions_and_may_have_fewer_su
     before = [status("a", 5, subtask=0), status("a", 5, subtask=1)]
     assert rules(*before, status("a", 1, subtask=0), status("a", 1, subtask=1)) == [RuleInForce("a", 1, 2, 2)]
     assert rules(*before, status("a", 1, subtask=0, parallelism=1)) == [RuleInForce("a", 1, 1, 1)]
-
-
-# seconds:  0    1    2    3    4    5    6    7
-# total:    0   10   20   30   40   50   60   60
-def test_a_rate_covers_the_last_five_seconds() -> None:
-    rate = Rate(5.0)
-    assert rate.per_second(0) is None
-    rate.sample(0, 0)
-    assert rate.per_second(0) is None
-    rate.sample(1, 10)
-    assert rate.per_second(1) == 10
-    for second in range(2, 7):
-        rate.sample(second, 10 * second)
-    assert rate.per_second(6) == 10
-    rate.sample(7, 60)
-    assert rate.per_second(7) == (60 - 20) / 5
-    for second in range(8, 13):
-        rate.sample(second, 60)
-    assert rate.per_second(12) == 0
-
-
-def test_a_rate_whose_samples_have_ceased_is_unknown() -> None:
-    rate = Rate(5.0)
-    rate.sample(0, 0)
-    rate.sample(1, 10)
-    assert rate.per_second(6) == 10
-    assert rate.per_second(6.1) is None
-    rate.sample(30, 300)  # Kafka is back
-    assert rate.per_second(30) == 10
 
 
 def test_ticks_make_rates_and_offsets_make_the_input_s() -> None:

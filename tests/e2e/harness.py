@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from shop.v1.events_pb2 import Event, OrderPlaced
 
@@ -21,16 +22,26 @@ from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 
 WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS = 10_000, 2_000, 1_000, 3_000
+# What the job and the checker must agree on, as options of both.
+AGREED = (
+    "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--totals-ms", "5000",
+    "--session-gap-ms", "4000", "--session-step-ms", "500", "--payment-within-ms", "8000",
+)  # fmt: skip
 
 
 @dataclass
 class Job:
-    """A running job and its topics."""
+    """A running job and its topics.
+
+    `options`: of jobs/main.py, but for --parallelism. `parallelism`: 0 is the stack's.
+    """
 
     stack: Stack
     topics: Topics
     job_id: str
     folder: Path
+    options: tuple[str, ...] = ()
+    parallelism: int = 0
 
     def generate(self, *options: str) -> Path:
         """Runs the generator to its end; returns the ledger."""
@@ -56,15 +67,25 @@ class Job:
         where = ("--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger))
         return ledger, ("scripts.shop.generate", *where, *options)
 
-    def verify(self, ledger: Path | None) -> None:
+    def verify(self, ledger: Path | None, rules: Path = ROOT / "rules", from_topic: bool = False) -> None:
         """All that must have come out has come out, once, in order, and every window is right.
 
-        Without a ledger, the input topic says what came in.
+        Without a ledger, or with `from_topic`, the input topic says what came in. `rules`: folder of the rules in force.
         """
-        truth = ["--from-topic"] if ledger is None else ["--ledger", str(ledger)]
-        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth,
-             "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--windows-closed", "all",
-             "--wait", "120")  # fmt: skip
+        truth = ["--rules", str(rules), *([] if ledger is None else ["--ledger", str(ledger)])]
+        truth += ["--from-topic"] if ledger is None or from_topic else []
+        _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth, *AGREED,
+             "--windows-closed", "all", "--wait", "120")  # fmt: skip
+
+    def stop(self) -> str:
+        """Stops the job; returns its savepoint."""
+        return self.stack.stop_with_savepoint(self.job_id)
+
+    def restore(self, savepoint: str, parallelism: int) -> None:
+        """Starts the job from a savepoint."""
+        self.parallelism = parallelism
+        self.job_id = self.stack.submit(*self.options, "--parallelism", str(parallelism), savepoint=savepoint)
+        self.stack.wait_running(self.job_id)
 
     def restarts(self) -> int:
         """How often Flink has restarted the job."""
@@ -92,7 +113,7 @@ class Job:
             answers[:] = [
                 each for each in found if each["rule_id"] == rule_id and each["time_ms"] >= since_ms and each["status"] != "counted"
             ]
-            return len(answers) >= self.stack.parallelism
+            return len(answers) >= (self.parallelism or self.stack.parallelism)
 
         wait_until(complete, f"the status of rule {rule_id}")
         return answers
@@ -127,15 +148,25 @@ def running_job(stack: Stack, name: str, folder: Path, *options: str) -> Iterato
     """Submits a job with topics of its own; cancels it at the end."""
     topics = Topics(prefix=f"{name}.")
     stack.create_topics(topics)
-    job_id = stack.submit(
-        "--topic-prefix", topics.prefix, "--group-id", name, "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS),
-        "--lateness-ms", str(LATENESS_MS), "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000", *options,
+    options = (
+        "--topic-prefix", topics.prefix, "--group-id", name, *AGREED, "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000",
+        *options,
     )  # fmt: skip
+    job = Job(stack, topics, stack.submit(*options), folder, options)
     try:
-        stack.wait_running(job_id)
-        yield Job(stack, topics, job_id, folder)
+        stack.wait_running(job.job_id)
+        yield job
     finally:
-        stack.cancel(job_id)
+        stack.cancel(job.job_id)
+
+
+def rules_folder(folder: Path, *changed: dict[str, Any], without: tuple[str, ...] = ()) -> Path:
+    """Makes a folder of the rules in rules/, with some changed, added or left out."""
+    rules = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "rules").glob("*.yaml")}
+    rules |= {rule["id"]: rule for rule in changed}
+    folder.mkdir()
+    (folder / "rules.yaml").write_text(yaml.safe_dump_all(rule for rule_id, rule in rules.items() if rule_id not in without))
+    return folder
 
 
 def order(amount_minor: int, session_id: str = "s-1", event_id: str = "") -> Event:
@@ -161,4 +192,4 @@ def now_ms() -> int:
 
 def _run(module: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[:6000]}\n{done.stderr[-3000:]}"

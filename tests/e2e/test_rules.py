@@ -103,6 +103,28 @@ def test_a_rule_that_aggregates(job: Job) -> None:
     assert more[0].event_id not in job.routed_ids("payments")
 
 
+def test_two_rules_that_aggregate_send_an_event_to_a_topic_once(job: Job) -> None:
+    for by in ("user", "session"):
+        accepted(job, {
+            "id": f"first-of-{by}", "version": 1,
+            "when": {"events": ["order_cancelled"], "aggregate": {"count": "events", "by": by, "within": "1m", "op": ">", "value": 0}},
+            "to": [{"topic": "payments", "order": "none"}, {"topic": "fraud-detection", "order": "none"}],
+        })  # fmt: skip
+    ids = []
+    for number in range(20):
+        event = Event(event_id=f"once-{number}-{now_ms()}", session_id=f"once-{number}", user_id="once", event_time_ms=now_ms())
+        event.order_cancelled.order_id = "o-1"
+        send(job, event)
+        ids.append(event.event_id)
+    last = Event(event_id=f"last-{now_ms()}", session_id="once-last", user_id="once", event_time_ms=now_ms())
+    last.order_cancelled.order_id = "o-1"
+    wait_until(lambda: set(ids) <= set(job.routed_ids("payments")), "the events")
+    send(job, last)  # in the same partition of the operator as all of this user, behind the second copies of the others
+    wait_until(lambda: last.event_id in job.routed_ids("payments"), "the last event")
+    for topic in ("payments", "fraud-detection"):
+        assert sorted(each for each in job.routed_ids(topic) if each in ids) == sorted(ids)
+
+
 def test_a_destination_with_a_form_of_its_own(job: Job) -> None:
     accepted(job, {
         "id": "masked", "version": 1, "when": {"events": ["user_signed_in"]},

@@ -11,32 +11,17 @@ One run over one small stream, drawn here; each test looks at one output.
 from __future__ import annotations
 
 import base64
-import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from shop.v1.events_pb2 import Event
 
-from scripts.stack.paths import JAVA_HOME, ROOT
+from tests.integration import mini
+from tests.integration.mini import Rows
 
 pytestmark = pytest.mark.integration
 
 BASE_MS = 1_700_000_000_000
-DESTINATIONS = ("orders", "payments", "session-activity", "fraud-detection")
-
-
-class Outputs(NamedTuple):
-    """Rows of each sink table."""
-
-    ordered_routes: list[dict[str, Any]]
-    instant_routes: list[dict[str, Any]]
-    late_events: list[dict[str, Any]]
-    dead_letters: list[dict[str, Any]]
-    sales_by_category: list[dict[str, Any]]
-    rule_status: list[dict[str, Any]]
 
 
 def view(event_id: str, session_id: str, at_s: int) -> Event:
@@ -68,120 +53,55 @@ MALFORMED = b"\xff\xff\xff"
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outputs]:
-    folder = tmp_path_factory.mktemp("pipeline")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     records = [(event.SerializeToString(), event.event_time_ms) for event in (PAYMENT, VIEW, ORDER, TWO_CATEGORIES, ORDER)]
     records.append((MALFORMED, BASE_MS + 2000))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_HOME", str(JAVA_HOME))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "proto")]))
-        yield run(folder, records)
-
-
-def run(folder: Path, records: list[tuple[bytes, int]]) -> Outputs:
-    """Builds the graph on files, runs it to its end, and reads what it wrote."""
-    from pyflink.datastream import StreamExecutionEnvironment  # noqa: PLC0415  (JAVA_HOME must be set before)
-    from pyflink.table import StreamTableEnvironment  # noqa: PLC0415
-
-    from jobs import baseline, main, pipeline  # noqa: PLC0415
-    from jobs.settings import Settings  # noqa: PLC0415
-    from udfs.router import RouterSettings  # noqa: PLC0415
-
-    settings = Settings(lateness_ms=60_000, window_ms=4_000, slide_ms=2_000, heartbeat=False, parallelism=1, python_mode="process")
-    env = StreamExecutionEnvironment.get_execution_environment(main.configuration(settings))
-    tables = StreamTableEnvironment.create(env)
-    rows = [
-        {"value": base64.b64encode(value).decode(), "topic": "events", "partition": 3, "offset": offset, "time_ms": time_ms}
-        for offset, (value, time_ms) in enumerate(records)
-    ]
-    write(folder / "events", rows)
-    write(folder / "rules", [])
-    for ddl in (*SOURCES, *SINKS):
-        tables.execute_sql(ddl.replace("FOLDER", folder.as_uri()))
-    rules = baseline.load(ROOT / "rules", DESTINATIONS)
-    router = RouterSettings(tuple(rules.values()), DESTINATIONS, 3_600_000, 1_000_000, 0.05)
-    pipeline.build(env, tables, router, settings).attach_as_datastream()
-    env.execute()
-    return Outputs(*(read(folder / name) for name in Outputs._fields))
-
-
-def write(folder: Path, rows: list[dict[str, Any]]) -> None:
-    folder.mkdir()
-    (folder / "part").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def read(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(folder.rglob("part-*")) if folder.exists() else []
-    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
-
-
-SOURCES = (
-    """CREATE TEMPORARY TABLE events (`value` BYTES, `topic` STRING, `partition` INT, `offset` BIGINT, `time_ms` BIGINT,
-         `record_time` AS TO_TIMESTAMP_LTZ(`time_ms`, 3), WATERMARK FOR `record_time` AS `record_time` - INTERVAL '60' SECOND
-       ) WITH ('connector' = 'filesystem', 'path' = 'FOLDER/events', 'format' = 'json')""",
-    """CREATE TEMPORARY TABLE rules (`rule_id` STRING, `rule` STRING)
-       WITH ('connector' = 'filesystem', 'path' = 'FOLDER/rules', 'format' = 'json')""",
-)
-_BYTES = "`topic` STRING, `key` STRING, `value` BYTES, `headers` MAP<STRING NOT NULL, BYTES NOT NULL>, `record_time` TIMESTAMP_LTZ(3)"
-_COLUMNS = {
-    "ordered_routes": _BYTES,
-    "instant_routes": _BYTES,
-    "late_events": _BYTES,
-    "dead_letters": _BYTES,
-    "sales_by_category": """`category` STRING, `currency` STRING, `window_start` BIGINT, `window_end` BIGINT, `orders` BIGINT,
-        `quantity` BIGINT, `amount_minor` BIGINT, `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE""",
-    "rule_status": """`rule_id` STRING, `version` INT, `status` STRING, `reason` STRING, `subtask` INT, `parallelism` INT, `time_ms` BIGINT,
-        `evaluated` BIGINT, `matched` BIGINT, `shadow_matched` BIGINT, `errors` BIGINT, `time_us` BIGINT""",
-}
-SINKS = tuple(
-    f"CREATE TEMPORARY TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = 'FOLDER/{name}', 'format' = 'json')"
-    for name, columns in _COLUMNS.items()
-)
+    return mini.run(tmp_path_factory.mktemp("pipeline"), records, mini.settings(window_ms=4_000, slide_ms=2_000))
 
 
 def header(row: dict[str, Any], name: str) -> str:
     return base64.b64decode(row["headers"][name]).decode()
 
 
-def test_each_session_is_ordered_and_numbered(outputs: Outputs) -> None:
-    session = [row for row in outputs.ordered_routes if row["key"] == "s-1"]
+def test_each_session_is_ordered_and_numbered(outputs: Rows) -> None:
+    session = [row for row in outputs["ordered_routes"] if row["key"] == "s-1"]
     assert [(header(row, "session-seq"), header(row, "event-id"), row["topic"]) for row in session] == [
         ("1", "e-0", "session-activity"), ("2", "e-4", "orders"), ("3", "e-5", "payments"),
     ]  # fmt: skip
 
 
-def test_routed_events_keep_their_bytes(outputs: Outputs) -> None:
-    values = {header(row, "event-id"): base64.b64decode(row["value"]) for row in outputs.ordered_routes}
+def test_routed_events_keep_their_bytes(outputs: Rows) -> None:
+    values = {header(row, "event-id"): base64.b64decode(row["value"]) for row in outputs["ordered_routes"]}
     assert values == {event.event_id: event.SerializeToString() for event in (PAYMENT, VIEW, ORDER, TWO_CATEGORIES)}
 
 
-def test_an_order_over_1000_dollars_goes_to_fraud_detection_at_once(outputs: Outputs) -> None:
-    assert [(row["topic"], header(row, "event-id")) for row in outputs.instant_routes] == [("fraud-detection", "e-4")]
+def test_an_order_over_1000_dollars_goes_to_fraud_detection_at_once(outputs: Rows) -> None:
+    assert [(row["topic"], header(row, "event-id")) for row in outputs["instant_routes"]] == [("fraud-detection", "e-4")]
 
 
-def test_a_malformed_record_is_a_dead_letter_with_its_origin(outputs: Outputs) -> None:
-    (row,) = outputs.dead_letters
+def test_a_malformed_record_is_a_dead_letter_with_its_origin(outputs: Rows) -> None:
+    (row,) = outputs["dead_letters"]
     assert base64.b64decode(row["value"]) == MALFORMED
     found = {name: header(row, name) for name in ("reason", "topic", "partition", "offset", "timestamp")}
     assert found == {"reason": "malformed", "topic": "events", "partition": "3", "offset": "5", "timestamp": str(BASE_MS + 2000)}
 
 
-def test_sliding_windows_sum_each_category_once(outputs: Outputs) -> None:
+def test_sliding_windows_sum_each_category_once(outputs: Rows) -> None:
     toys = {
         (row["window_start"] - BASE_MS) // 1000: (row["orders"], row["quantity"], row["amount_minor"], row["avg_minor_per_order"])
-        for row in outputs.sales_by_category
+        for row in outputs["sales_by_category"]
         if row["category"] == "toys"
     }
     assert toys == {-2: (1, 2, 200, 200.0), 0: (1, 2, 200, 200.0), 2: (1, 2, 120_000, 120_000.0), 4: (1, 2, 120_000, 120_000.0)}
-    books = [row for row in outputs.sales_by_category if row["category"] == "books"]
+    books = [row for row in outputs["sales_by_category"] if row["category"] == "books"]
     assert [(row["orders"], row["amount_minor"], row["avg_minor_per_minute"]) for row in books] == [(1, 500, 7500.0)] * 2
 
 
-def test_the_rules_in_force_at_the_start_are_told(outputs: Outputs) -> None:
-    told = {(row["rule_id"], row["status"], row["reason"]) for row in outputs.rule_status}
+def test_the_rules_in_force_at_the_start_are_told(outputs: Rows) -> None:
+    told = {(row["rule_id"], row["status"], row["reason"]) for row in outputs["rule_status"]}
     assert ("high-value-orders", "accepted", "in force at start") in told
     assert len(told) == 5
 
 
-def test_nothing_is_late_within_the_bound(outputs: Outputs) -> None:
-    assert outputs.late_events == []
+def test_nothing_is_late_within_the_bound(outputs: Rows) -> None:
+    assert outputs["late_events"] == []

@@ -26,7 +26,7 @@ def load(folder: Path, **files: str | bytes) -> dict[str, str]:
     """Writes each file as <name>.yaml and loads the folder."""
     for name, text in files.items():
         (folder / f"{name}.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return baseline.load(folder, iter(TOPICS))
+    return baseline.load(folder, TOPICS)
 
 
 def test_the_rules_of_the_project() -> None:

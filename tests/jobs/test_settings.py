@@ -10,7 +10,7 @@ import pytest
 from jobs.settings import Guarantee, Settings, StateBackend, Topics
 
 POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms",
-    "max_event_bytes")  # fmt: skip
+    "max_event_bytes", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms")  # fmt: skip
 NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -34,12 +34,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"group_id": ""}, "--group-id is '', must not be empty"),
     ({"start": "now"}, "--start is 'now', must be one of earliest-offset, latest-offset, group-offsets"),
     ({"python_mode": "jvm"}, "--python-mode is 'jvm', must be one of cluster, thread, process"),
-    ({"destinations": ("a;b",)}, "--destinations is 'a;b', must be letters, digits, '.', '_' or '-'"),
+    ({"destinations": ("a;b",)}, "--destinations is 'a;b', must be letters, digits, '.', '_' or '-' ('*': a pattern)"),
     *(
         ({"destinations": (name,)}, f"--destinations is {name!r}, must not be a topic of the job itself")
         for name in ("events", "rules", "rules.status", "events.dead-letters")
     ),
     ({"destinations": ("a", "a")}, "--destinations is ('a', 'a'), must name each topic once"),
+    ({"destinations": ("*",)}, "--destinations is '*', must begin with what its topics begin with, and not with '*'"),
+    (
+        {"destinations": ("a.*",), "kafka_property": ("sasl.kerberos.service.name=kafka",)},
+        "--kafka-property sasl.kerberos.service.name does not go with patterns in --destinations: only Java knows it",
+    ),
 ]
 
 ALLOWED: list[dict[str, Any]] = [
@@ -50,6 +55,8 @@ ALLOWED: list[dict[str, Any]] = [
     {"dead_letter_share_limit": 1.0},
     {"transaction_timeout_ms": 60_001, "checkpoint_interval_ms": 60_000},
     {"kafka_property": ("empty=",)},
+    {"destinations": ("orders", "campaign.*", "events.*")},
+    {"destinations": ("orders",), "kafka_property": ("sasl.kerberos.service.name=kafka",)},
 ]
 
 
@@ -83,7 +90,7 @@ def test_the_defaults_stand_among_the_choices() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "test-1."])
 def test_topics(prefix: str) -> None:
-    topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud")).topics
+    topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud", "campaign.*")).topics
     names = [
         topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.rule_audit, topics.late, topics.dead_letters,
         *topics.insights(),

@@ -12,7 +12,8 @@ from jobs.main import insight_sinks
 from jobs.settings import Guarantee, Settings
 from jobs.tables import sinks, sources
 
-EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "sales_by_category", "rule_status"}
+SALES_SINKS = {"sales_by_category", "sales_per_minute", "top_products", "funnel_by_category", "closed_sessions"}
+EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "rule_status", *SALES_SINKS}
 BYTE_SINKS = ("ordered_routes", "instant_routes", "late_events", "dead_letters")
 PREFIX = "sink.transactional-id-prefix"
 TIMEOUT = "properties.transaction.timeout.ms"
@@ -139,6 +140,15 @@ def test_byte_sinks_may_write_wherever_a_record_can_go(destinations: tuple[str, 
     tables = options(topic_prefix="t.", destinations=destinations)
     expected = [*(f"t.{destination}" for destination in destinations), "t.events.late", "t.events.dead-letters"]
     assert [tables[name]["topic"].split(";") for name in BYTE_SINKS] == [expected] * len(BYTE_SINKS)
+
+
+def test_with_a_pattern_byte_sinks_may_write_wherever_a_rule_can_send() -> None:
+    tables = options(topic_prefix="it's+", destinations=("orders", "campaign.*"))
+    for name in BYTE_SINKS:
+        assert "topic" not in tables[name]
+        allowed = re.compile(tables[name]["topic-pattern"])
+        assert all(map(allowed.fullmatch, ("it's+orders", "it's+campaign.x", "it's+events.late", "it's+events.dead-letters")))
+        assert not any(map(allowed.fullmatch, ("orders", "it's+orders2", "it's+campaign", "it'ss+orders", "it's+payments")))
 
 
 def test_json_sinks() -> None:

@@ -20,7 +20,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Shop]]:
     asked: list[tuple[Plan, Shop]] = []
 
     class Recorded:
-        def __init__(self, producer: Any, plan: Plan, shop: Shop, ledger: Any, stopped: Any) -> None:
+        def __init__(self, producer: Any, plan: Plan, shop: Shop, ledger: Any, stopped: Any, labels: Any) -> None:
             asked.append((plan, shop))
 
         def run(self) -> Outcome:

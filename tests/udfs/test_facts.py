@@ -6,7 +6,7 @@ import pytest
 from shop.v1.events_pb2 import Event, Money, OrderPlaced
 
 from tests.udfs import samples
-from udfs.facts import FIELD_SEPARATOR, FIELDS, LINE_SEPARATOR, facts
+from udfs.facts import CATEGORY_SEPARATOR, FIELD_SEPARATOR, FIELDS, LINE_SEPARATOR, facts
 from udfs.rules.language import EVENT_TYPES
 from udfs.validation import MAX_AMOUNT_MINOR
 
@@ -43,7 +43,8 @@ def test_an_order_is_its_lines_and_its_total(lines: list[Line], expected: list[S
         ("O", "p-1", "USD", "o-1", "u")
     }
     pieces = str(sum(quantity for _, _, quantity, _ in expected))
-    assert list(total.values()) == ["T", "", "", pieces, "17", "USD", "0", "o-1", "u"]
+    categories = CATEGORY_SEPARATOR.join(dict.fromkeys(category for category, *_ in expected))
+    assert list(total.values()) == ["T", categories, "", pieces, "17", "USD", "0", "o-1", "u"]
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,4 @@ def test_the_other_events_have_none() -> None:
 def test_a_valid_text_holds_no_separator() -> None:
     assert not LINE_SEPARATOR.isprintable()
     assert not FIELD_SEPARATOR.isprintable()
+    assert not CATEGORY_SEPARATOR.isprintable()

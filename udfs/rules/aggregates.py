@@ -25,6 +25,7 @@ _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "user": ("$.user_id",),
     "card": ("$.payment_processed.card_fingerprint", "$.payment_failed.card_fingerprint"),
     "ip": ("$.source.ip",),
+    "device": ("$.source.device_id",),
 }
 
 
@@ -64,8 +65,7 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
     """
     aggregate = rule.when.aggregate
     assert aggregate is not None
-    keys = (scalar_reader(path)(event) for path in _KEYS.get(aggregate.by, (aggregate.by,)))
-    key = next((each for each in keys if each not in (MISSING, "")), None)
+    key = key_of(event, aggregate.by)
     amount = 1 if aggregate.sum is None else scalar_reader(aggregate.sum)(event)
     if key is None or amount is MISSING or not isinstance(amount, int | float):
         return None
@@ -80,6 +80,12 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
         threshold=aggregate.value,
         topics=tuple(destination.topic for destination in rule.to if destination.topic not in but),
     ).encoded()
+
+
+def key_of(event: Any, by: str) -> Any:
+    """What an event is grouped by: `by` is a name of the language, or a path. None if the event has no such thing."""
+    keys = (scalar_reader(path)(event) for path in _KEYS.get(by, (by,)))
+    return next((each for each in keys if each not in (MISSING, "")), None)
 
 
 class SlidingSum:

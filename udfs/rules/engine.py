@@ -18,9 +18,10 @@ from typing import Any, Final
 from google.protobuf.field_mask_pb2 import FieldMask
 from shop.v1.events_pb2 import Event
 
+from udfs.fraud.sightings import SIGNAL_MARK, sighting
 from udfs.rules.aggregates import observation
 from udfs.rules.conditions import Predicate, Slots, Values, compile_when, conjunction
-from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, Rule
+from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, NoView, Rule
 from udfs.rules.paths import MISSING, is_scalar, scalar_reader
 from udfs.validation import UNKNOWN
 
@@ -190,8 +191,9 @@ class RuleSet:
             except Exception:
                 matched = [each for each in candidates if _holds(each, values)]
         matched = _routing(plan, matched)
-        if not matched and plan.fallbacks:
-            matched = _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
+        # A signal looks at an event, and sends it nowhere.
+        if plan.fallbacks and all(each.rule.when.signal is not None for each in matched):
+            matched = matched + _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
         return matched
 
     def _make_route(self, matched: list[_Compiled], event: Event) -> Route:
@@ -207,10 +209,13 @@ class RuleSet:
         observations = [told for rule in aggregating if (told := observation(rule, event, but=chosen)) is not None]
         unordered = [token for order, token in chosen.values() if order == "none"]
         unordered += [AGGREGATE_MARK + told for told in observations]
-        return Route(
-            ordered=DESTINATION_SEPARATOR.join(token for order, token in chosen.values() if order == "session"),
-            unordered=DESTINATION_SEPARATOR.join(unordered),
-        )
+        ordered = [token for order, token in chosen.values() if order == "session"]
+        for rule in [each.rule for each in matched if each.rule.when.signal is not None]:
+            told = sighting(rule, event)
+            if told is not None:
+                # What a session has viewed before is known where its events are in order.
+                (ordered if isinstance(rule.when.signal, NoView) else unordered).append(SIGNAL_MARK + told)
+        return Route(ordered=DESTINATION_SEPARATOR.join(ordered), unordered=DESTINATION_SEPARATOR.join(unordered))
 
     def _token(self, destination: Destination, event: Event) -> str:
         if destination.plain:
@@ -247,7 +252,7 @@ class RuleSet:
                 holds=conjunction([*compile_when(rule.when, plan.slots), *_limits(rule, plan.slots)]),
                 counters=self._counters[rule.id],
                 is_shadow=rule.mode == "shadow",
-                is_plain=rule.when.aggregate is None and all(destination.plain for destination in rule.to),
+                is_plain=rule.when.aggregate is None and rule.when.signal is None and all(destination.plain for destination in rule.to),
             )
             plan.is_grouped |= rule.match == "first"
             demanded = _demanded_texts(rule)
@@ -277,7 +282,7 @@ def _rank(rule: Rule) -> tuple[int, str]:
 
 def _is_unconditional(rule: Rule) -> bool:
     when = rule.when
-    conditions = (when.all, when.any, when.not_, when.aggregate, rule.valid_from, rule.valid_until, rule.rollout, rule.sample)
+    conditions = (when.all, when.any, when.not_, when.aggregate, when.signal, rule.valid_from, rule.valid_until, rule.rollout, rule.sample)
     is_simple = rule.mode == "active" and rule.match == "all" and not when.unmatched
     return is_simple and all(each is None for each in conditions) and all(each.plain for each in rule.to)
 

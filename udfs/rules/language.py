@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from shop.v1.events_pb2 import Event
 
 from udfs.rules import paths
+from udfs.rules.destinations import refusal
+from udfs.rules.signals import FORMS as SIGNALS
+from udfs.rules.signals import (
+    Accounts,  # noqa: F401 - a part of the language, like the models below
+    Deviation,  # noqa: F401
+    NoView,
+    Signal,
+    Travel,  # noqa: F401
+    Velocity,  # noqa: F401
+)
 from udfs.rules.values import (
     MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
     PATH_OPS,
@@ -23,6 +34,7 @@ from udfs.rules.values import (
     FieldName,
     Grouping,
     JsonPath,
+    Model,
     Moment,
     MoneyPath,
     Name,
@@ -68,11 +80,7 @@ def place_name(place: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Comparison(_Model):
+class Comparison(Model):
     """True if any value found at `path` compares so (with `every`: all of them, and at least one)."""
 
     path: JsonPath
@@ -81,7 +89,7 @@ class Comparison(_Model):
     every: bool = False
 
 
-class Membership(_Model):
+class Membership(Model):
     """True if any value found at `path` is one of the list."""
 
     path: JsonPath
@@ -90,7 +98,7 @@ class Membership(_Model):
     every: bool = False
 
 
-class Contains(_Model):
+class Contains(Model):
     """True if any text found at `path` contains the text."""
 
     path: JsonPath
@@ -99,7 +107,7 @@ class Contains(_Model):
     every: bool = False
 
 
-class Matches(_Model):
+class Matches(Model):
     """True if any text found at `path` matches the pattern somewhere (syntax of RE2; ^ and $ anchor it)."""
 
     path: JsonPath
@@ -108,14 +116,14 @@ class Matches(_Model):
     every: bool = False
 
 
-class Exists(_Model):
+class Exists(Model):
     """True if anything is found at `path`."""
 
     path: JsonPath
     op: Literal["exists"]
 
 
-class Money(_Model):
+class Money(Model):
     """Compares an amount of money in major units; another currency is false."""
 
     money: MoneyPath
@@ -129,7 +137,7 @@ class Money(_Model):
         return self
 
 
-class Count(_Model):
+class Count(Model):
     """Compares how many values are found."""
 
     count: JsonPath
@@ -137,7 +145,7 @@ class Count(_Model):
     value: int
 
 
-class Sum(_Model):
+class Sum(Model):
     """Compares the sum of the numbers found."""
 
     sum: NumbersPath
@@ -145,19 +153,19 @@ class Sum(_Model):
     value: Number
 
 
-class All(_Model):
+class All(Model):
     """True if all of the conditions hold."""
 
     all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
 
 
-class AnyOf(_Model):
+class AnyOf(Model):
     """True if one of the conditions holds."""
 
     any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
 
 
-class Not(_Model):
+class Not(Model):
     """True if the condition does not hold."""
 
     not_: Condition = Field(alias="not")
@@ -198,7 +206,7 @@ Condition = Annotated[
 ]
 
 
-class Aggregate(_Model):
+class Aggregate(Model):
     """True from the event on with which the number (or a sum) over the events that fit `when`, of one key, in the
     sliding window that ends with it, compares so."""
 
@@ -216,7 +224,7 @@ class Aggregate(_Model):
         return self
 
 
-class When(_Model):
+class When(Model):
     """Which events the rule matches: `events`, and all of the conditions."""
 
     events: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -225,6 +233,7 @@ class When(_Model):
     not_: Condition | None = Field(default=None, alias="not")
     unmatched: bool = False
     aggregate: Aggregate | None = None
+    signal: Signal | None = None
 
     @field_validator("events")
     @classmethod
@@ -235,7 +244,7 @@ class When(_Model):
         return events
 
 
-class Destination(_Model):
+class Destination(Model):
     """Where matching events go, how, and in which form."""
 
     topic: str
@@ -258,14 +267,14 @@ class Destination(_Model):
         return mask
 
 
-class Rollout(_Model):
+class Rollout(Model):
     """A share of sessions or users, always the same ones while `percent` grows."""
 
     percent: Percent
     by: Literal["session_id", "user_id"] = "session_id"
 
 
-class Rule(_Model):
+class Rule(Model):
     """One routing rule. A higher version of the same id replaces a lower one."""
 
     id: Name
@@ -283,7 +292,8 @@ class Rule(_Model):
     rollout: Rollout | None = None
     sample: Percent | None = None
     when: When
-    to: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=20)]
+    to: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=20)] = ()
+    """Required, but for a rule with `when.signal`, which has none: what it finds goes to the alerts."""
 
     @property
     def live(self) -> bool:
@@ -303,16 +313,26 @@ class Rule(_Model):
                 raise ValueError("a rule with when.aggregate takes destinations with order: none and without key, fields and mask")
             if self.match == "first" or self.when.unmatched:
                 raise ValueError("when.aggregate goes with neither match: first nor when.unmatched")
+        if self.when.signal is not None:
+            self._check_signal(self.when.signal)
         return self
 
+    def _check_signal(self, signal: Signal) -> None:
+        if self.to:
+            raise ValueError("a rule with when.signal takes no to: what it finds goes to the alerts")
+        if self.match == "first" or self.when.unmatched or self.when.aggregate is not None:
+            raise ValueError("when.signal goes with neither match: first nor when.unmatched nor when.aggregate")
+        if isinstance(signal, NoView) and self.when.events != ("order_placed",):
+            raise ValueError("a signal of kind no-view takes events: [order_placed]")
 
-def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = True) -> Rule:
+def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = True, has_alerts: bool = True) -> Rule:
     """Reads a rule from JSON text and checks it.
 
     Args:
         text: at most MAX_RULE_BYTES, nested at most MAX_DEPTH deep.
-        allowed_topics: what destinations may name.
+        allowed_topics: what destinations may name: names, or Destinations, which may have patterns.
         can_mask: whether there is a key to mask fields with.
+        has_alerts: whether there is a stage that makes alerts of signals.
 
     Raises:
         InvalidRule: with every fault found.
@@ -323,9 +343,13 @@ def parse_rule(text: str, allowed_topics: tuple[str, ...], *, can_mask: bool = T
     except ValidationError as error:
         raise InvalidRule(*_faults(error)) from None
     faults: list[tuple[tuple[str | int, ...], str]] = []
+    if not rule.to and rule.when.signal is None:
+        faults.append((("to",), "is missing"))
+    if rule.when.signal is not None and not has_alerts:
+        faults.append((("when", "signal"), "needs fraud detection, and the job runs with --no-fraud"))
     for index, destination in enumerate(rule.to):
-        if destination.topic not in allowed_topics:
-            faults.append((("to", index, "topic"), f"is {destination.topic!r}, allowed are {', '.join(allowed_topics)}"))
+        if (reason := refusal(destination.topic, allowed_topics)) is not None:
+            faults.append((("to", index, "topic"), reason))
         if destination.mask and not can_mask:
             faults.append((("to", index, "mask"), "needs the job's --mask-key-file"))
     if faults:
@@ -359,12 +383,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_CONDITIONS: Final[dict[str, type[_Model]]] = {
+_CONDITIONS: Final[dict[str, type[Model]]] = {
     "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
     "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
 }  # fmt: skip
-_PARTS: Final[dict[str | int, type[_Model]]] = {**_CONDITIONS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
-_OWN_TEXTS: Final = frozenset({"value_error", "condition"})
+_PARTS: Final[dict[str | int, type[Model]]] = {**_CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
+_OWN_TEXTS: Final = frozenset({"value_error", "condition", "signal"})
 _WORDS: Final = {
     "a valid array": "a list", "an object": "a mapping", "a valid string": "a text", "a valid boolean": "true or false",
     "a valid tuple": "a list", "a valid integer": "a whole number", "a valid number": "a number", "match pattern": "match",
@@ -417,7 +441,8 @@ def _without_tags(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     was_tag = False
     for index, part in enumerate(place):
         before = place[index - 1] if index else None
-        was_tag = not was_tag and part in _CONDITIONS and (isinstance(before, int) or before == "not")
+        is_kind = part in _CONDITIONS and (isinstance(before, int) or before == "not")
+        was_tag = not was_tag and (is_kind or (part in SIGNALS and before == "signal"))
         if not was_tag:
             kept.append(part)
     return tuple(kept)
@@ -425,4 +450,5 @@ def _without_tags(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of a rule: rules/rule.schema.json."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Rule.model_json_schema() | {"title": "millrace rule"}
+    either = {"anyOf": [{"required": ["to"]}, {"properties": {"when": {"required": ["signal"]}}}]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Rule.model_json_schema() | {"title": "millrace rule"} | either

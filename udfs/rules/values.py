@@ -13,18 +13,25 @@ from typing import Annotated, Any, Final, Literal
 
 import re2
 from iso4217 import Currency
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from udfs.rules import paths
 
 # Limits: whatever stands in a rule, matching it stays cheap.
 MAX_PATTERN_BYTES: Final = 1 << 20
 MAX_WINDOW: Final = timedelta(hours=1)
+MAX_MEMORY: Final = timedelta(days=90)
 
-_GROUPINGS: Final = ("session", "user", "card", "ip")
+_GROUPINGS: Final = ("session", "user", "card", "ip", "device")
 _COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 PATH_OPS: Final = ("in", "contains", "matches", "exists")
 _MOMENT: Final = "must be a date and time with a time zone, such as 2026-12-01T00:00:00Z"
+
+
+class Model(BaseModel):
+    """A part of a rule: no other keys than those of its form, and no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def _path(text: str) -> str:
@@ -99,6 +106,20 @@ def duration(text: str) -> timedelta:
     return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[found[2]]: int(found[1])})
 
 
+def _memory(text: str) -> str:
+    if not timedelta(0) < memory(text) <= MAX_MEMORY:
+        raise ValueError("must be longer than nothing and no longer than 90d")
+    return text
+
+
+def memory(text: str) -> timedelta:
+    """12h or 30d as a length of time; raises ValueError."""
+    found = re.fullmatch(r"(\d{1,4})(h|d)", text)
+    if found is None:
+        raise ValueError("must be a length of time such as 12h or 30d")
+    return timedelta(**{{"h": "hours", "d": "days"}[found[2]]: int(found[1])})
+
+
 def minor_units(amount: str, currency: str) -> int:
     """An amount in major units ("1000.00") as integer minor units (100000); raises ValueError."""
     try:
@@ -157,6 +178,7 @@ MoneyPath = Annotated[str, Field(max_length=300), AfterValidator(_money_path)]
 FieldName = Annotated[str, Field(max_length=300), AfterValidator(_field_name)]
 Pattern = Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(_pattern)]
 Duration = Annotated[str, AfterValidator(_duration)]
+Memory = Annotated[str, AfterValidator(_memory)]
 NumberPath = Annotated[str, Field(max_length=300), AfterValidator(_number_path)]
 NumbersPath = Annotated[str, Field(max_length=300), AfterValidator(_numbers_path)]
 Number = Annotated[int | float, BeforeValidator(_number)]
@@ -164,6 +186,6 @@ Scalar = Annotated[str | bool | int | float, BeforeValidator(_scalar)]
 Moment = Annotated[datetime, Field(strict=False), AfterValidator(_with_time_zone), BeforeValidator(_moment)]
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 AnyOperator = Annotated[Operator, BeforeValidator(_known_operator)]
-Grouping = Annotated[Literal["session", "user", "card", "ip"] | str, BeforeValidator(_grouping)]
+Grouping = Annotated[Literal["session", "user", "card", "ip", "device"] | str, BeforeValidator(_grouping)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]

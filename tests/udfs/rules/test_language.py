@@ -20,6 +20,7 @@ TOPICS = "orders, payments, fraud-detection"
 ID = "must match '^[a-z0-9][a-z0-9-]{0,63}$'"
 MOMENT = "must be a date and time with a time zone, such as 2026-12-01T00:00:00Z"
 FIELD = "must be a field of the event's schema, such as user_id or order_placed.total"
+GROUPING = "must be one of session, user, card, ip, device, or a path to one field of the event's schema"
 KINDS = "must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not"
 
 
@@ -96,7 +97,7 @@ ENVELOPE: dict[str, tuple[Any, str]] = {
 WHEN: dict[str, tuple[Any, str]] = {
     "unknown key": (
         when(none=[]),
-        "when.none is not a key that is allowed here, allowed are aggregate, all, any, events, not, unmatched",
+        "when.none is not a key that is allowed here, allowed are aggregate, all, any, events, not, signal, unmatched",
     ),
     "no events": (samples.rule(when={}), "when.events is missing"),
     "events empty": (when(events=[]), f"when.events is [], {AT_LEAST_ONE}"),
@@ -167,9 +168,9 @@ AGGREGATE: dict[str, tuple[Any, str]] = {
         aggregate(count=None, sum="$.order_placed.lines[*].quantity"),
         "when.aggregate.sum is '$.order_placed.lines[*].quantity', must lead to one field of the event's schema",
     ),
-    "by nobody": (aggregate(by="nobody"), "when.aggregate.by is 'nobody', must be one of session, user, card, ip, or a path to one field"),
-    "by a number": (aggregate(by=1), "when.aggregate.by is 1, must be one of session, user, card, ip, or a path to one field"),
-    "by a message": (aggregate(by="$.order_placed"), "when.aggregate.by is '$.order_placed', must be one of session, user, card, ip"),
+    "by nobody": (aggregate(by="nobody"), f"when.aggregate.by is 'nobody', {GROUPING}"),
+    "by a number": (aggregate(by=1), f"when.aggregate.by is 1, {GROUPING}"),
+    "by a message": (aggregate(by="$.order_placed"), f"when.aggregate.by is '$.order_placed', {GROUPING}"),
     "no time": (aggregate(within="0s"), "when.aggregate.within is '0s', must be longer than nothing and no longer than 1h"),
     "over an hour": (aggregate(within="61m"), "when.aggregate.within is '61m', must be longer than nothing and no longer than 1h"),
     "days": (aggregate(within="1d"), "when.aggregate.within is '1d', must be a length of time such as 30s, 10m or 1h"),

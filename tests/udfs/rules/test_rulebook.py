@@ -203,7 +203,60 @@ def test_a_deletion_is_remembered_after_a_restart() -> None:
 def test_what_is_kept() -> None:
     book = rulebook()
     assert book.apply("a", V1).keep == V1
-    assert json.loads(book.apply("a", None).keep or "") == {"id": "a", "version": 1, "deleted": True}
+    assert json.loads(book.apply("a", None).keep or "") == {"id": "a", "version": 1, "deleted": True, "number": 1}
+
+
+def test_only_the_last_deletions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two subtasks, of which one is restored in the middle from what the other has kept: both forget the same."""
+    monkeypatch.setattr("udfs.rules.rulebook.MAX_DELETED", 3)
+    names = [f"r{number}" for number in range(20)]
+    baseline = text(1, rule_id="base")
+    books = [rulebook(baseline)]
+    state: dict[str, str] = {}
+
+    def apply(rule_id: str, record: str | None) -> None:
+        updates = [book.apply(rule_id, record) for book in books]
+        assert all(update == updates[0] for update in updates)
+        if updates[0].keep is not None:
+            state[rule_id] = updates[0].keep
+        for forgotten in updates[0].forget:
+            del state[forgotten]
+
+    apply("base", None)
+    for number, name in enumerate(names):
+        apply(name, text(5, rule_id=name))
+        apply(name, None)
+        if number == 10:  # in another order than that of the deletions
+            books.append(rulebook(baseline))
+            books[1].restore(dict(sorted(state.items(), reverse=True)))
+    assert sorted(state) == ["base", "r17", "r18", "r19"], "that of the baseline is always remembered"
+    for book in books:
+        assert book.apply("r16", text(1, rule_id="r16")).status == ACCEPTED, "forgotten"
+        assert book.apply("r17", text(5, rule_id="r17")).status == STALE
+        assert book.apply("base", baseline).status == STALE
+    apply("r17", text(6, rule_id="r17"))
+    for name in ("r18", "x1", "x2"):
+        apply(name, text(6, rule_id=name))
+        apply(name, None)
+    assert sorted(state) == ["base", "r17", "r18", "x1", "x2"], "r17 is in force again, and r19 has become the oldest deletion"
+    assert all(book.apply("r17", text(5, rule_id="r17")).status == STALE for book in books)
+
+
+def test_deletions_of_an_older_job_have_no_numbers() -> None:
+    book = rulebook()
+    book.restore({"b": deleted(1, "b"), "a": deleted(1)})
+    assert book.apply("a", V1).status == STALE
+    book.apply("c", text(1, rule_id="c"))
+    assert json.loads(book.apply("c", None).keep or "")["number"] == 1
+
+
+def test_what_is_kept_but_not_in_force_can_be_deleted_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("udfs.rules.rulebook.MAX_RULES", 1)
+    book = rulebook()
+    book.restore({"a": BROKEN})
+    assert book.apply("b", text(1, rule_id="b")).status == REJECTED
+    assert book.apply("a", None) == Update("a", 9, DELETED, "", json.dumps(json.loads(deleted(9)) | {"number": 1}))
+    assert book.apply("b", text(1, rule_id="b")).status == ACCEPTED
 
 
 def test_a_baseline_that_is_not_valid_is_refused() -> None:

@@ -16,7 +16,9 @@ class Rate:
         self._samples: deque[tuple[float, int]] = deque()
 
     def sample(self, now_s: float, total: int) -> None:
-        """Adds a total; `now_s` comes from a clock that never goes back."""
+        """Adds a total; `now_s` comes from a clock that never goes back. A total that has fallen begins anew."""
+        if self._samples and total < self._samples[-1][1]:
+            self._samples.clear()
         self._samples.append((now_s, total))
         # The newest of the samples that are a window old or older is kept: it is where the window begins.
         while len(self._samples) > 2 and now_s - self._samples[1][0] >= self._window_s:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from scripts.demo_app.record import Record, Unreadable
+from scripts.outputs.record import Record, Unreadable
 
 ACCEPTED: Final = "accepted"
 DELETED: Final = "deleted"
@@ -15,7 +15,7 @@ _REFUSED: Final = ("rejected", "stale")
 
 @dataclass(frozen=True, slots=True)
 class RuleStatus:
-    """What one subtask made of one rule update."""
+    """What one subtask made of one rule update; the counters are 0 unless `status` is counted."""
 
     rule_id: str
     version: int
@@ -23,6 +23,10 @@ class RuleStatus:
     reason: str
     subtask: int
     parallelism: int
+    evaluated: int = 0
+    matched: int = 0
+    shadow_matched: int = 0
+    errors: int = 0
 
 
 def decode_status(record: Record) -> RuleStatus:
@@ -31,6 +35,7 @@ def decode_status(record: Record) -> RuleStatus:
     status = RuleStatus(
         fields.text("rule_id"), fields.integer("version"), fields.text("status"),
         fields.text("reason"), fields.integer("subtask"), fields.integer("parallelism"),
+        *(fields.integer(name, 0) for name in ("evaluated", "matched", "shadow_matched", "errors")),
     )  # fmt: skip
     if status.status not in (ACCEPTED, DELETED, COUNTED, *_REFUSED):
         raise Unreadable(record, f"status is {status.status!r:.60}, must be accepted, rejected, stale, deleted or counted")

@@ -1,0 +1,106 @@
+"""The job's recommendations without Flink: its windows in plain Python (jobs/recommendations.py has them in SQL), and behind them the
+very state machines of udfs/recommendations/."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import nsmallest
+from itertools import combinations
+
+from scripts.evaluation.interactions import Interaction
+from udfs.recommendations import neighbours, popularity, trending
+from udfs.recommendations.neighbours import Neighbours, Scored
+from udfs.recommendations.popularity import Popularity
+from udfs.recommendations.rows import MOST_LINES, STEPS, WEIGHTS, ProductWindow
+from udfs.recommendations.trending import Trend
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """As the job's settings of the same names, in ms."""
+
+    recommendation_window_ms: int = 60_000
+    recommendation_half_life_ms: int = 86_400_000
+    trending_half_life_ms: int = 1_800_000
+
+
+@dataclass
+class _Window:
+    """Sums of one window."""
+
+    end_ms: int
+    together: Counter[tuple[str, str]] = field(default_factory=Counter)
+    bought: Counter[tuple[str, str]] = field(default_factory=Counter)
+    own: Counter[tuple[str, str]] = field(default_factory=Counter)  # category, product
+
+
+class Learner:
+    """Learns from interactions in the order of time; `close` ends the window that is open."""
+
+    def __init__(self, lengths: Lengths = Lengths()) -> None:
+        self._lengths = lengths
+        self._before: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=STEPS))  # session -> products; "" is none
+        self._window: _Window | None = None
+        self.products: defaultdict[str, Neighbours] = defaultdict(Neighbours.new)
+        self.trends: defaultdict[str, Trend] = defaultdict(Trend.new)
+        self.popularity = Popularity(lengths.recommendation_half_life_ms)
+        self.time_ms = 0
+        """End of the last window that was closed."""
+
+    def learn(self, event: Interaction) -> None:
+        size_ms = self._lengths.recommendation_window_ms
+        end_ms = event.time_ms - event.time_ms % size_ms + size_ms
+        if self._window is None or self._window.end_ms != end_ms:
+            self.close()
+            self._window = _Window(end_ms)
+        window, weight, before = self._window, WEIGHTS.get(event.kind, 0), self._before[event.session_id]
+        for product, category in event.items:
+            window.own[category, product] += weight
+        if event.kind == "O":
+            bought = [product for product, _ in event.items[:MOST_LINES]]
+            window.bought.update(tuple(sorted(pair)) for pair in combinations(bought, 2) if pair[0] != pair[1])
+        looked_at = event.items[0][0] if event.kind in ("V", "C") else ""
+        for product in set(before) - {looked_at, ""} if looked_at else ():
+            window.together[min(looked_at, product), max(looked_at, product)] += weight
+        before.append(looked_at)
+
+    def close(self) -> None:
+        if self._window is None:
+            return
+        window, half_life_ms = self._window, self._lengths.recommendation_half_life_ms
+        self._window, self.time_ms = None, window.end_ms
+        viewed, bought = _both_ways(window.together), _both_ways(window.bought)
+        by_category: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+        for (category, product), weight in window.own.items():
+            by_category[category].append((product, weight))
+            found = ProductWindow(
+                category, weight, _strongest(viewed[product], neighbours.CAPACITY), _strongest(bought[product], neighbours.CAPACITY)
+            )
+            self.products[product].add(found, window.end_ms, half_life_ms)
+        for category, weights in by_category.items():
+            strongest = _strongest(weights, trending.CAPACITY)
+            self.trends[category].add(strongest, window.end_ms, self._lengths.trending_half_life_ms)
+        everything = [entry for weights in by_category.values() for entry in weights]
+        self.popularity.add(_strongest(everything, popularity.CAPACITY), window.end_ms)
+        self.popularity.move_to(window.end_ms)
+
+    def neighbours(self, product: str) -> Scored:
+        """Of a product, best first, as of the last window."""
+        if product not in self.products:
+            return []
+        state = self.products[product]
+        return state.scores(state.viewed, self.popularity, self.time_ms, self._lengths.recommendation_half_life_ms)
+
+
+def _both_ways(pairs: Counter[tuple[str, str]]) -> defaultdict[str, list[tuple[str, float]]]:
+    found: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+    for (one, other), weight in pairs.items():
+        found[one].append((other, weight))
+        found[other].append((one, weight))
+    return found
+
+
+def _strongest(weights: Iterable[tuple[str, float]], count: int) -> list[tuple[str, float]]:
+    return nsmallest(count, weights, key=lambda entry: (-entry[1], entry[0]))

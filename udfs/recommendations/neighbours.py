@@ -1,0 +1,118 @@
+"""One product: what is looked at and bought together with it. Pure.
+
+Item-to-item collaborative filtering: G. Linden, B. Smith, J. York, "Amazon.com recommendations", IEEE Internet Computing 7(1),
+2003; B. Sarwar, G. Karypis, J. Konstan, J. Riedl, "Item-based collaborative filtering recommendation algorithms", WWW 2001. The
+score of a neighbour is its conditional probability, the co-occurrence over the product's own weight, divided by a power of
+the neighbour's popularity: M. Deshpande, G. Karypis, "Item-based top-N recommendation algorithms", ACM TOIS 22(1), 2004, equation 3. A
+power of 1/2 orders the neighbours as the cosine does. So what everybody looks at is not everybody's neighbour.
+Sums fade, and so does what nobody looks at together any more.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, Self
+
+from udfs.recommendations.decay import NO_TIME, FadingSums, faded
+from udfs.recommendations.popularity import Popularity
+from udfs.recommendations.rows import WEIGHTS, ProductWindow
+
+CAPACITY: Final = 50
+"""Neighbours that are remembered of each kind."""
+PUBLISHED: Final = 10
+_DAMPING: Final = 0.35
+"""How much a neighbour's popularity counts against it, from 0 (not at all) to 1."""
+_SUPPORT: Final = 2.0
+"""Half of the score goes where the co-occurrence is no more than this: one chance meeting of two rare products is no bond."""
+_DIGITS: Final = 6
+_HEAD: Final = struct.Struct("<BqqdIII8s")  # version, used_ms, as_of_ms, weight, lengths of category, viewed, bought; published
+_VERSION: Final = 1
+
+Scored = list[tuple[str, float]]
+
+
+@dataclass(slots=True)
+class Neighbours:
+    """The state of one product: at most CAPACITY sums of each kind."""
+
+    category: str
+    weight: float
+    """Of the product itself, as of `as_of_ms`."""
+    as_of_ms: int
+    viewed: FadingSums
+    bought: FadingSums
+    published: bytes = bytes(8)
+    """Digest of the lists that were published last."""
+    used_ms: int = NO_TIME
+    """When it was last added to, by the clock and not by event time: for the caller, who forgets what is not used."""
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls("", 0.0, NO_TIME, FadingSums(), FadingSums())
+
+    def add(self, window: ProductWindow, time_ms: int, half_life_ms: int) -> None:
+        """What a window says that ended at `time_ms`."""
+        if self.as_of_ms != NO_TIME:
+            self.weight = faded(self.weight, time_ms - self.as_of_ms, half_life_ms)
+        self.as_of_ms = time_ms
+        self.weight += window.weight
+        self.category = window.category or self.category
+        viewed = [*window.viewed, *((other, WEIGHTS["O"] * orders) for other, orders in window.bought)]
+        self.viewed.add(viewed, time_ms, half_life_ms, CAPACITY)
+        if window.bought:
+            self.bought.add(window.bought, time_ms, half_life_ms, CAPACITY)
+
+    def scores(self, sums: FadingSums, popularity: Popularity, time_ms: int, half_life_ms: int) -> Scored:
+        """The neighbours, best first; equal ones by product."""
+        share = faded(1.0, time_ms - sums.as_of_ms, half_life_ms)
+        own = faded(self.weight, time_ms - self.as_of_ms, half_life_ms)
+        scored = []
+        for other, total in sums.sums.items():
+            together = total * share
+            popular = max(popularity.of(other, time_ms), together)
+            likely = together / max(own, together)
+            scored.append((other, rounded(likely / popular**_DAMPING * together / (together + _SUPPORT))))
+        scored.sort(key=lambda entry: (-entry[1], entry[0]))
+        return scored
+
+    def news(self, popularity: Popularity, time_ms: int, half_life_ms: int) -> tuple[Scored, Scored] | None:
+        """The best of what is viewed and bought with it, if they are others than those of the last call, or in another order."""
+        viewed, bought = (self.scores(sums, popularity, time_ms, half_life_ms)[:PUBLISHED] for sums in (self.viewed, self.bought))
+        told = digest(viewed, bought)
+        if told == self.published:
+            return None
+        self.published = told
+        return viewed, bought
+
+    def packed(self) -> bytes:
+        category, viewed, bought = self.category.encode(), self.viewed.packed(), self.bought.packed()
+        lengths = (len(category), len(viewed), len(bought))
+        return _HEAD.pack(_VERSION, self.used_ms, self.as_of_ms, self.weight, *lengths, self.published) + category + viewed + bought
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Self:
+        _, used_ms, as_of_ms, weight, category, viewed, bought, published = _HEAD.unpack_from(data)
+        viewed_at = _HEAD.size + category
+        bought_at = viewed_at + viewed
+        return cls(
+            category=data[_HEAD.size : viewed_at].decode(),
+            weight=weight,
+            as_of_ms=as_of_ms,
+            viewed=FadingSums.unpacked(data[viewed_at:bought_at]),
+            bought=FadingSums.unpacked(data[bought_at : bought_at + bought]),
+            published=published,
+            used_ms=used_ms,
+        )
+
+
+def rounded(score: float) -> float:
+    """To six digits: two equal scores that were summed in another order stay equal."""
+    return float(f"{score:.{_DIGITS}g}")
+
+
+def digest(*lists: Scored) -> bytes:
+    """Eight bytes that tell lists of products apart, whatever the scores."""
+    text = "\x1e".join("\x1f".join(product_id for product_id, _ in each) for each in lists)
+    return blake2b(text.encode(), digest_size=8).digest()

@@ -1,0 +1,68 @@
+"""How popular the most popular products are, for the scores of all others. Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final, Self
+
+from udfs.recommendations.decay import FadingSums, faded
+
+CAPACITY: Final = 1_000
+"""Products of which it is known how popular they are; of any other it is known that it is not above the last of these."""
+_LENGTH: Final = struct.Struct("<I")
+
+
+class Popularity:
+    """Fed with the most popular products of each window.
+
+    It answers as of a moment: what has come of later windows waits. So the answers do not depend on how far ahead one input of
+    an operator is of the other.
+    """
+
+    __slots__ = ("_floor", "_half_life_ms", "_sums", "_waiting", "largest")
+
+    def __init__(self, half_life_ms: int) -> None:
+        self._half_life_ms = half_life_ms
+        self._waiting: dict[int, FadingSums] = {}  # end of the window -> its weights
+        self._hold(FadingSums())
+
+    def _hold(self, sums: FadingSums) -> None:
+        self._sums = sums
+        self.largest: tuple[str, ...] = tuple(product_id for product_id, _ in sums.largest(CAPACITY))
+        """Products, the most popular first."""
+        self._floor = min(sums.sums.values()) if len(sums.sums) >= CAPACITY else 0.0
+
+    def add(self, weights: Sequence[tuple[str, float]], time_ms: int) -> None:
+        """The weights of one window, which ends at `time_ms`."""
+        self._waiting.setdefault(time_ms, FadingSums()).add(weights, time_ms, self._half_life_ms, CAPACITY)
+
+    def move_to(self, time_ms: int) -> None:
+        """Time has come to `time_ms`; it never goes back."""
+        ended = sorted(window_ms for window_ms in self._waiting if window_ms <= time_ms)
+        for window_ms in ended:
+            self._sums.add(self._waiting.pop(window_ms).sums.items(), window_ms, self._half_life_ms, CAPACITY)
+        if ended:
+            self._hold(self._sums)
+
+    def of(self, product_id: str, time_ms: int) -> float:
+        """The faded sum of a product's weights; of one that is not among the known ones, the most that it can be."""
+        known = self._sums.sums.get(product_id, self._floor)
+        return faded(known, time_ms - self._sums.as_of_ms, self._half_life_ms) if known else 0.0
+
+    def packed(self) -> bytes:
+        """All of it, as bytes."""
+        parts = [each.packed() for each in (self._sums, *self._waiting.values())]
+        return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
+
+    @classmethod
+    def unpacked(cls, data: bytes, half_life_ms: int) -> Self:
+        popularity, parts, at = cls(half_life_ms), [], 0
+        while at < len(data):
+            (length,) = _LENGTH.unpack_from(data, at)
+            at += _LENGTH.size
+            parts.append(FadingSums.unpacked(data[at : at + length]))
+            at += length
+        popularity._hold(parts[0])
+        popularity._waiting = {waiting.as_of_ms: waiting for waiting in parts[1:]}
+        return popularity

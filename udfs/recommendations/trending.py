@@ -1,0 +1,52 @@
+"""One category: which of its products are looked at, put into carts and bought most now. Pure.
+
+The sums fade with a short half-life, so that the list follows the last minutes and not the whole of the past.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from udfs.recommendations.decay import NO_TIME, FadingSums
+from udfs.recommendations.neighbours import PUBLISHED, Scored, digest, rounded
+
+CAPACITY: Final = 50
+"""Products of a category that are remembered."""
+_HEAD: Final = struct.Struct("<Bq8s")  # version, used_ms, digest of what was published
+_VERSION: Final = 1
+
+
+@dataclass(slots=True)
+class Trend:
+    """The state of one category."""
+
+    sums: FadingSums
+    published: bytes = bytes(8)
+    """Digest of the list that was published last."""
+    used_ms: int = NO_TIME
+    """As of Neighbours."""
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls(FadingSums())
+
+    def add(self, weights: Sequence[tuple[str, float]], time_ms: int, half_life_ms: int) -> Scored | None:
+        """What a window says that ended at `time_ms`. Returns the list, best first, if it is another than before."""
+        self.sums.add(weights, time_ms, half_life_ms, CAPACITY)
+        items = [(product_id, rounded(total)) for product_id, total in self.sums.largest(PUBLISHED)]
+        told = digest(items)
+        if told == self.published:
+            return None
+        self.published = told
+        return items
+
+    def packed(self) -> bytes:
+        return _HEAD.pack(_VERSION, self.used_ms, self.published) + self.sums.packed()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Self:
+        _, used_ms, published = _HEAD.unpack_from(data)
+        return cls(FadingSums.unpacked(data[_HEAD.size :]), published, used_ms)

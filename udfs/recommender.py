@@ -1,0 +1,171 @@
+"""The keyed Python stages of the recommendations: thin adapters between Flink and udfs/recommendations/.
+
+They see sums of whole windows and not events: one row for each product, category or session that was active in a window.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyflink.common import Row, Types
+from pyflink.datastream import TimeDomain
+from pyflink.datastream.functions import KeyedBroadcastProcessFunction, KeyedProcessFunction, RuntimeContext
+from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
+
+from udfs.recommendations import rows
+from udfs.recommendations.answers import next_items
+from udfs.recommendations.neighbours import Neighbours, Scored
+from udfs.recommendations.popularity import Popularity
+from udfs.recommendations.trending import Trend
+
+PRODUCT: Final = "product"
+VISIT: Final = "visit"
+"""Kinds of rows of the stage `recommend`, in and out."""
+RECOMMENDED_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING(), Types.STRING()])
+"""Kind, key, JSON; FORGOTTEN instead of JSON deletes the key from the compacted topic."""
+FORGOTTEN: Final = ""  # a tuple holds no None
+TREND_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING()])
+"""Category, JSON."""
+_POPULARITY: Final = "popularity"
+
+
+@dataclass(frozen=True)
+class RecommenderSettings:
+    """Plain values, since they are pickled into the job; times in ms."""
+
+    half_life_ms: int
+    trending_half_life_ms: int
+    memory_ms: int
+
+
+def popularity_state() -> MapStateDescriptor:
+    """Broadcast state: one entry, the packed Popularity."""
+    return MapStateDescriptor(_POPULARITY, Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
+
+
+class Recommender(KeyedBroadcastProcessFunction):
+    """Input, keyed by product: (product_id, kind, text, time_ms), where `time_ms` is the end of the window. Broadcast: (text, time_ms)
+    of the most popular products. Output: RECOMMENDED_TYPE.
+
+    A product is published when event time has passed the window's end, since then both inputs have told all of it: so what is
+    published does not depend on which of them came first.
+    """
+
+    def __init__(self, settings: RecommenderSettings) -> None:
+        self._settings = settings
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._half_life_ms = self._settings.half_life_ms
+        self._memory_ms = self._settings.memory_ms
+        # Descriptors that have touched Java do not pickle, so they are built here and not in __init__.
+        self._popularity_state = popularity_state()
+        self._product = runtime_context.get_state(ValueStateDescriptor("product", Types.PRIMITIVE_ARRAY(Types.BYTE())))
+        self._popularity: Popularity | None = None
+
+    def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
+        state = ctx.get_broadcast_state(self._popularity_state)
+        popularity = self._restored(state)
+        popularity.add(rows.weights(value[0]), value[1])
+        state.put(_POPULARITY, popularity.packed())
+        return iter(())
+
+    def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
+        kind, text, time_ms = value[1], value[2], value[3]
+        packed = self._product.value()
+        product = Neighbours.unpacked(packed) if packed else Neighbours.new()
+        if kind == VISIT:
+            popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
+            yield from self._answer(rows.visit(text), product, popularity, time_ms)
+            return
+        product.add(rows.product_window(text), time_ms, self._half_life_ms)
+        timers = ctx.timer_service()
+        timers.register_event_time_timer(time_ms)
+        product.used_ms = _forget_later(timers, self._memory_ms)
+        self._product.update(product.packed())
+
+    def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterator[Any]:
+        packed = self._product.value()
+        if not packed:
+            return
+        product, product_id = Neighbours.unpacked(packed), ctx.get_current_key()
+        if ctx.time_domain() == TimeDomain.PROCESSING_TIME:
+            if timestamp - product.used_ms >= self._memory_ms:
+                self._product.clear()
+                yield PRODUCT, product_id, FORGOTTEN
+            return
+        if timestamp != product.as_of_ms:  # a later window has come already, and has a timer of its own
+            return
+        popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
+        popularity.move_to(timestamp)
+        news = product.news(popularity, timestamp, self._half_life_ms)
+        if news is None:
+            return
+        self._product.update(product.packed())
+        viewed, bought = news
+        yield PRODUCT, product_id, _json(
+            product_id=product_id, category=product.category, time_ms=timestamp, also_viewed=_items(viewed), also_bought=_items(bought)
+        )  # fmt: skip
+
+    def _answer(self, visit: rows.Visit, product: Neighbours, popularity: Popularity, time_ms: int) -> Iterator[Any]:
+        neighbours = product.scores(product.viewed, popularity, time_ms, self._half_life_ms)
+        items = next_items(neighbours, popularity.largest, visit.recent)
+        if items:
+            yield VISIT, visit.user_id or visit.session_id, _json(
+                user_id=visit.user_id, session_id=visit.session_id, time_ms=time_ms, items=_items(items)
+            )  # fmt: skip
+
+    def _restored(self, state: Any) -> Popularity:
+        """Broadcast state can't be read in open(), so it is on the first element."""
+        if self._popularity is None:
+            packed = state.get(_POPULARITY)
+            self._popularity = Popularity.unpacked(packed, self._half_life_ms) if packed else Popularity(self._half_life_ms)
+        return self._popularity
+
+
+class TrendKeeper(KeyedProcessFunction):
+    """Input, keyed by category: (category, text, time_ms). Output: TREND_TYPE, where the list has changed."""
+
+    def __init__(self, settings: RecommenderSettings) -> None:
+        self._settings = settings
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._half_life_ms = self._settings.trending_half_life_ms
+        self._memory_ms = self._settings.memory_ms
+        self._trend = runtime_context.get_state(ValueStateDescriptor("trend", Types.PRIMITIVE_ARRAY(Types.BYTE())))
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        category, text, time_ms = value[0], value[1], value[2]
+        packed = self._trend.value()
+        trend = Trend.unpacked(packed) if packed else Trend.new()
+        items = trend.add(rows.weights(text), time_ms, self._half_life_ms)
+        trend.used_ms = _forget_later(ctx.timer_service(), self._memory_ms)
+        self._trend.update(trend.packed())
+        if items is not None:
+            yield category, _json(category=category, time_ms=time_ms, items=_items(items))
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
+        packed = self._trend.value()
+        if packed and timestamp - Trend.unpacked(packed).used_ms >= self._memory_ms:
+            self._trend.clear()
+            yield ctx.get_current_key(), FORGOTTEN
+
+
+def _forget_later(timers: Any, memory_ms: int) -> int:
+    """Sets the timer that looks whether a key has been silent; returns the time now. At most one for each key and memory.
+
+    By the clock: at the end of a bounded input event time jumps to its end, and would delete all that was published.
+    """
+    now_ms: int = timers.current_processing_time()
+    timers.register_processing_time_timer((now_ms // memory_ms + 2) * memory_ms)
+    return now_ms
+
+
+def _items(scored: Scored) -> list[dict[str, Any]]:
+    return [{"product_id": product_id, "score": score} for product_id, score in scored]
+
+
+def _json(**values: Any) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

@@ -23,6 +23,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
     "state_backend": ("hashmap", StateBackend.HASHMAP),
     "dead_letter_share_limit": ("0.5", 0.5),
+    "fraud_min_score": ("75", 75.0),
     "mask_key_file": ("/etc/mask-key", "/etc/mask-key"),
     "window_ms": ("600000", 600_000),
     "slide_ms": ("20000", 20_000),

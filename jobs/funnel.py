@@ -8,7 +8,9 @@ from jobs import facts
 from jobs.settings import Settings
 from jobs.sql import SORTABLE_DIGITS, epoch_ms, interval, sortable
 from jobs.tables import json_sink
-from udfs.facts import CATEGORY_SEPARATOR
+from udfs.facts import CATEGORY_SEPARATOR, FIELD_SEPARATOR
+
+_NO_CATEGORY = f"V{FIELD_SEPARATOR * 2}%"
 
 
 def sinks(settings: Settings) -> list[str]:
@@ -27,11 +29,11 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
 
     All steps in one stream and one window operator: a join of windows would lose categories in which nobody paid.
     """
-    facts.select(tables, "looks", "punctual", kinds="VC", columns=("kind", "category"), line="facts")
+    facts.select(tables, "looks", "punctual", kinds="VC", columns=("kind", "category"), line="facts", unless=_NO_CATEGORY)
     _create_paid(tables, settings)
     tables.execute_sql("""
         CREATE TEMPORARY VIEW funnel_steps AS
-        SELECT kind, category, CAST(1 AS BIGINT) AS orders, event_time FROM looks WHERE category <> ''
+        SELECT kind, category, CAST(1 AS BIGINT) AS orders, event_time FROM looks
         UNION ALL SELECT 'O', category, `first`, event_time FROM sold
         UNION ALL SELECT 'P', category, CAST(1 AS BIGINT), event_time FROM paid""")
     counts = ", ".join(f"SUM(CASE WHEN kind = '{kind}' THEN orders ELSE 0 END)" for kind in "VCOP")

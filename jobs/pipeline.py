@@ -43,7 +43,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     events = _packed_events(tables, topics.heartbeat)
     rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule, CAST(NULL AS STRING) AS refusal FROM rules"))
     if router.topics is not None:
-        rules = rules.map(TopicMaker(router), RULE_TYPE).name("make-topics").uid("make-topics").force_non_parallel()
+        # Never chained, else the job at parallelism 1 would be another graph than at 2, and could not be restored from its savepoint.
+        maker = rules.map(TopicMaker(router), RULE_TYPE).set_parallelism(1).disable_chaining()
+        rules = maker.name("make-topics").uid("make-topics")
     routed = (
         events.connect(rules.broadcast(rules_state()))
         .process(EventRouter(router), ROUTED_TYPE)

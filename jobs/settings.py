@@ -18,7 +18,7 @@ PYTHON_MODES: Final = ("cluster", "thread", "process")
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
-    "rule_counters_ms", "session_gap_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
+    "rule_counters_ms", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
     "recommendation_window_ms", "recommendation_half_life_ms", "trending_half_life_ms", "recommendation_memory_ms",
 )  # fmt: skip
 _TOPIC_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
@@ -218,7 +218,10 @@ class Settings:
     )
     fraud_min_score: float = field(default=50.0, metadata={"help": "alerts of a lower score (0-100) are not written"})
     fraud_window_ms: int = field(default=600_000, metadata={"help": "signals of one subject that are so close together make one score"})
-    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for so long has ended"})
+    session_gap_ms: int = field(default=1_800_000, metadata={"help": "a session silent for longer has ended"})
+    session_step_ms: int = field(
+        default=60_000, metadata={"help": "a session's end is seen up to so much later than the gap; smaller costs more, 1 is exact"}
+    )
 
     recommendation_window_ms: int = field(default=60_000, metadata={"help": "recommendations and trends change at most once in so long"})
     recommendation_half_life_ms: int = field(

@@ -42,7 +42,7 @@ def compare_sales(on_time: Iterable[ExpectedEvent], outputs: Outputs, terms: Ter
         PER_MINUTE: compare(_PER_MINUTE, per_minute(steps, terms)),
         TOP_PRODUCTS: compare(_TOP_PRODUCTS, top_products(steps, terms)),
         FUNNEL: compare(_FUNNEL, funnel(steps, terms)),
-        SESSIONS: compare(_SESSIONS, sessions(steps, terms), terms.session_gap_ms),
+        SESSIONS: compare(_SESSIONS, sessions(steps, terms), terms.session_gap_ms + terms.session_step_ms),
     }
 
 
@@ -181,13 +181,17 @@ def _categories(order: Event) -> tuple[str, ...]:
 
 
 def sessions(steps: Iterable[Step], terms: Terms) -> list[Row]:
-    """A session id's events, cut where nothing came for longer than the gap."""
+    """A session id's events, cut where nothing came for longer than the gap, by a clock that ticks in steps."""
+
+    def ticks_ms(time_ms: int) -> int:
+        return time_ms - time_ms % terms.session_step_ms
+
     in_order = sorted(steps, key=lambda step: (step.event.session_id, step.time_ms))
     rows = []
     for session_id, group in groupby(in_order, key=lambda step: step.event.session_id):
         part: list[Step] = []
         for step in group:
-            if part and step.time_ms - part[-1].time_ms > terms.session_gap_ms:
+            if part and ticks_ms(step.time_ms) - ticks_ms(part[-1].time_ms) > terms.session_gap_ms:
                 rows.append(_session(session_id, part))
                 part = []
             part.append(step)

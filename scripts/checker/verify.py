@@ -42,7 +42,7 @@ from scripts.checker.rules import Rule, RuleError, load_rules
 from scripts.checker.validity import Limits
 from scripts.shop.ledger import Entry, Ledger, LedgerError, read_ledger
 
-_LENGTHS = ("totals_ms", "session_gap_ms", "payment_within_ms",
+_LENGTHS = ("totals_ms", "session_gap_ms", "session_step_ms", "payment_within_ms",
             "recommendation_window_ms", "recommendation_half_life_ms", "trending_half_life_ms")  # fmt: skip
 _POLL_S = 0.5
 _FOR_EVER_MS = 1 << 62

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
+from scripts.chaos import command as chaos
 from scripts.control import changes, offline
 from scripts.control.output import CommandError
 
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = rules.add_subparsers(title="commands", required=True, metavar="COMMAND")
     offline.add_commands(commands)
     changes.add_commands(commands)
+    chaos.add_command(groups)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

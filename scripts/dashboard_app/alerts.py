@@ -12,7 +12,7 @@ OPEN_MINUTES: Final = 15
 """Nobody closes an alert: for so long it counts as open."""
 _KEPT: Final = 200
 _SHOWN: Final = 25
-_MOST_REASONS: Final = 8
+_MOST_REASONS: Final = 20  # the job's own limit
 _MOST_EVIDENCE: Final = 20
 
 

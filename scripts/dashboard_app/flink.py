@@ -14,6 +14,7 @@ from scripts.outputs.flink import Checkpoint, FlinkRest, NoAnswer, last_checkpoi
 JOB_NAME: Final = "millrace"
 _TASK_METRICS: Final = "currentInputWatermark,busyTimeMsPerSecond,backPressuredTimeMsPerSecond"
 _SINK: Final = re.compile(r"(\w+)\[\d+\]: Writer")
+_NUMBER_OF_NODE: Final = re.compile(r"\[\d+\]")
 _ENDED: Final = ("CANCELED", "FINISHED", "FAILED", "SUSPENDED")
 _MOST_TASKS: Final = 100
 # Flink fetches its tasks' metrics every few seconds (metrics.fetcher.update-interval): the same watermark means only that it is old.
@@ -116,7 +117,7 @@ def _task(name: str, metrics: list[Mapping[str, Any]], now_ms: int) -> Task:
     # The smallest long: none yet. Far in the future: of rules, or of a job that has ended.
     known = watermark is not None and 0 < watermark < now_ms + 86_400_000
     return Task(
-        name=name.split(" -> ", maxsplit=1)[0].removeprefix("Source: "),
+        name=_NUMBER_OF_NODE.sub("", name.split(" -> ", maxsplit=1)[0].removeprefix("Source: ")),
         watermark_ms=int(watermark) if known and watermark is not None else None,
         busy=_share(values.get("busyTimeMsPerSecond", {}).get("max")),
         backpressured=_share(values.get("backPressuredTimeMsPerSecond", {}).get("max")),

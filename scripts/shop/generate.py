@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--compact", action="store_true", help="events of about 64 bytes, for comparison with other benchmarks")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument("--clock-offset-ms", type=int, default=0, metavar="MS", help="a producer whose clock is so wrong (default 0)")
     clock = parser.add_argument_group("simulated clock", "event time starts at --start-time instead of following the wall clock")
     clock.add_argument("--start-time", type=_time_ms, metavar="T", help="milliseconds since the epoch or an ISO time")
     speed = clock.add_mutually_exclusive_group()
@@ -117,6 +118,8 @@ def _settings(args: argparse.Namespace, event_rate: float | None) -> Settings:
 
 def _event_rate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> float | None:
     """Events per second of event time; None: event time is the wall clock."""
+    if args.start_time is not None and args.clock_offset_ms:
+        parser.error("--clock-offset-ms is of the wall clock, and --start-time of a simulated one")
     if args.start_time is None:
         if args.event_rate or args.speed:
             parser.error("--events-per-second-of-event-time and --speed need --start-time")
@@ -157,7 +160,7 @@ def run(argv: Sequence[str]) -> int:
         settings = _settings(args, event_rate)
     except ValueError as error:
         parser.error(str(error))
-    plan = Plan(args.topic_prefix + TOPIC, args.rate, args.events, args.for_s, settings.start_ms, event_rate)
+    plan = Plan(args.topic_prefix + TOPIC, args.rate, args.events, args.for_s, settings.start_ms, event_rate, args.clock_offset_ms)
     stop = False
 
     def on_signal(number: int, frame: object) -> None:

@@ -53,6 +53,7 @@ class Plan:
     """What to send. None: without end, or as fast as it goes (`rate_per_s`), or by the wall clock (`event_rate_per_s`).
 
     `start_ms` and `event_rate_per_s` make a simulated clock: event i happens at start_ms + i * 1000 / event_rate_per_s.
+    `clock_offset_ms` is how wrong the wall clock of this producer is: its records carry that time, and so do its events.
     """
 
     topic: str
@@ -61,6 +62,7 @@ class Plan:
     for_s: float | None = None
     start_ms: int = 0
     event_rate_per_s: float | None = None
+    clock_offset_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Traffic:
         """Sends until the plan is done or `stopped()`; what is held back then is sent at once, and everything flushed."""
         started_s = time.monotonic()
         if self._plan.event_rate_per_s is None:
-            self._clock_ms = time.time_ns() // 1_000_000
+            self._clock_ms = self._wall_clock_ms()
         while not self._done(time.monotonic() - started_s):
             count = self._events_due(time.monotonic() - started_s)
             self._send(self._make(count))
@@ -123,6 +125,9 @@ class Traffic:
         left = due if plan.events is None else plan.events - self._events
         return max(0, min(due, left, _MAX_BATCH))
 
+    def _wall_clock_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self._plan.clock_offset_ms
+
     def _make(self, count: int) -> list[Record]:
         """`count` events after those made before; live ones are spread over the time since then."""
         first, begin_ms = self._events, self._clock_ms
@@ -132,7 +137,7 @@ class Traffic:
             times_ms: Sequence[int] = [start_ms + int(i * 1000 / event_rate) for i in range(first, first + count)]
             now_ms = times_ms[-1] if times_ms else begin_ms
         else:
-            now_ms = max(begin_ms, time.time_ns() // 1_000_000)  # the wall clock may be set back
+            now_ms = max(begin_ms, self._wall_clock_ms())  # the wall clock may be set back
             times_ms = [begin_ms + (now_ms - begin_ms) * i // count for i in range(1, count + 1)]
         if count:
             self._clock_ms = now_ms

@@ -107,6 +107,29 @@ def stop(processes: list[Running]) -> None:
             time.sleep(0.05)
 
 
+def kill(process: Running) -> None:
+    """SIGKILL to the process and all in its group; returns when it is gone."""
+    _signal(process, signal.SIGKILL)
+    while alive(process):
+        _reap(process.pid)
+        time.sleep(0.02)
+
+
+def suspend(process: Running) -> None:
+    """SIGSTOP to the process and all in its group: it holds all its connections, and answers nobody."""
+    _signal(process, signal.SIGSTOP)
+
+
+def resume(process: Running) -> None:
+    """SIGCONT to the process and all in its group."""
+    _signal(process, signal.SIGCONT)
+
+
+def _signal(process: Running, sign: signal.Signals) -> None:
+    if alive(process):
+        os.killpg(process.pid, sign)
+
+
 def _reap(pid: int) -> None:
     try:
         os.waitpid(pid, os.WNOHANG)

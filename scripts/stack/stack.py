@@ -1,17 +1,15 @@
-"""One Kafka broker (KRaft) and one Flink cluster (JobManager, TaskManagers of one slot each) on the loopback interface."""
+"""Kafka (KRaft, one broker or three) and one Flink cluster (JobManager, TaskManagers of one slot each) on this machine."""
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import shutil
 import subprocess
-import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from string import Template
 from types import TracebackType
 from typing import Any, Self
 from urllib.error import URLError
@@ -20,10 +18,10 @@ from urllib.request import Request, urlopen
 import yaml
 
 from jobs.settings import Topics
-from scripts.stack import jars, topics
+from scripts.stack import jars, kafka, topics
 from scripts.stack.errors import StackError
-from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB, PYTHON, ROOT, SITE_PACKAGES
-from scripts.stack.processes import Running, alive, free_port, require_free, require_memory, start, stop, wait_until
+from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
+from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 
 _ENDED = {"CANCELED", "FINISHED", "FAILED"}
 _KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
@@ -40,6 +38,9 @@ class Stack:
         flink_options: Flink configuration over flink-conf/config.yaml.
         kafka_port, ui_port: 0 takes any free port.
         attached: the kernel ends all processes when this one dies.
+        brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
+        broker_hosts: the address of each broker; none: the loopback interface.
+        broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
     """
 
     workdir: Path
@@ -49,7 +50,12 @@ class Stack:
     kafka_port: int = 0
     ui_port: int = 0
     attached: bool = True
+    brokers: int = 1
+    broker_hosts: tuple[str, ...] = ()
+    broker_prefix: tuple[tuple[str, ...], ...] = ()
+    broker_ports: tuple[int, ...] = ()
     processes: list[Running] = field(default_factory=list)
+    _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
         self.up()
@@ -60,7 +66,11 @@ class Stack:
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.kafka_port}"
+        return ",".join(f"{host}:{port}" for host, port in zip(self._hosts, self.broker_ports or (self.kafka_port,), strict=True))
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        return self.broker_hosts or ("127.0.0.1",) * self.brokers
 
     @property
     def rest_url(self) -> str:
@@ -69,7 +79,7 @@ class Stack:
     def up(self) -> None:
         """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
         jars.ensure()
-        require_memory(_KAFKA_MB + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
+        require_memory(_KAFKA_MB * self.brokers + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
         try:
             self.up_kafka()
@@ -81,6 +91,7 @@ class Stack:
     def up_kafka(self) -> None:
         """Starts Kafka alone, on the data that it left if it ran before, and waits until it answers. Raises StackError."""
         self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
+        self.broker_ports = self.broker_ports or (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._start_kafka()
 
@@ -94,7 +105,8 @@ class Stack:
 
     def save(self) -> None:
         """Writes down what runs."""
-        known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism,
+        known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism, "brokers": self.brokers,
+                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
 
@@ -106,42 +118,49 @@ class Stack:
             return None
         known = json.loads(path.read_text())
         processes = [Running(**each) for each in known.pop("processes")]
+        known |= {name: tuple(known[name]) for name in ("broker_ports", "broker_hosts")}
         return cls(workdir, **known, processes=[each for each in processes if alive(each)])
 
     # -- Kafka --------------------------------------------------------------------------------------------------------------
 
     def _start_kafka(self) -> None:
-        data = self.workdir / "kafka"
-        properties = self.workdir / "kafka.properties"
-        template = Template((CONF / "kafka.properties").read_text())
-        properties.write_text(template.substitute(port=self.kafka_port, controller_port=free_port(), data=data))
-        # Kafka's own jars bring no binding of SLF4J: Flink's Log4j does its logging.
-        classpath = ":".join([*map(str, sorted((FLINK_HOME / "lib").glob("log4j-*.jar"))), f"{KAFKA_LIB}/*"])
-        logging = f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}"
-        java = [str(JAVA_HOME / "bin" / "java"), "-Xmx512m", logging, "-cp", classpath]
-        if not (data / "meta.properties").is_file():
-            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(properties)]
-            formatted = subprocess.run(command, capture_output=True, text=True, check=False)
-            if formatted.returncode != 0:
-                raise StackError(
-                    f"Kafka's data folder {data} could not be formatted: {(formatted.stdout + formatted.stderr).strip()[-300:]}"
-                )
-        broker = self._start("kafka", [*java, "kafka.Kafka", str(properties)], dict(os.environ))
-        wait_until(lambda: topics.answers(self.bootstrap), [broker], "Kafka", 60)
+        kafka.configure(self.nodes())
+        started = [self.start_broker(node.node_id) for node in self.nodes()]
+        wait_until(lambda: topics.answers(self.bootstrap, self.brokers), started, "Kafka", 90)
+
+    def nodes(self) -> list[kafka.Node]:
+        """Kafka's nodes, as they were planned."""
+        if not self._nodes:
+            for index, (host, port) in enumerate(zip(self._hosts, self.broker_ports, strict=True)):
+                folder = self.workdir / self.broker_name(index + 1)
+                self._nodes.append(kafka.Node(index + 1, host, port, free_port(), folder))
+        return self._nodes
+
+    def broker_name(self, node_id: int) -> str:
+        """The name of a broker's process."""
+        return "kafka" if self.brokers == 1 else f"kafka-{node_id}"
+
+    def start_broker(self, node_id: int) -> Running:
+        """Starts a broker, with the data that it has."""
+        prefix = self.broker_prefix[node_id - 1] if self.broker_prefix else ()
+        return self._start(self.broker_name(node_id), [*prefix, *kafka.command(self.nodes()[node_id - 1])], dict(os.environ))
 
     def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
         """Makes the job's topics."""
-        topics.create(self.bootstrap, names or Topics(), partitions)
+        topics.create(self.bootstrap, names or Topics(), partitions, kafka.replication(self.brokers))
 
     # -- Flink --------------------------------------------------------------------------------------------------------------
 
     def _start_flink(self) -> None:
         self._write_flink_conf()
-        self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
+        self.start_job_manager()
         for index in range(self.parallelism):
             self.start_task_manager(f"taskmanager-{index + 1}")
         wait_until(self._all_slots, self.processes, "Flink", 90)
+
+    def start_job_manager(self) -> Running:
+        """Starts the JobManager. It knows no job: without high availability, `submit` one with its newest checkpoint."""
+        return self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
@@ -220,6 +239,11 @@ class Stack:
             raise StackError(f"flink run named no job: {output[-300:]}")
         return found.group(1)
 
+    def newest_checkpoint(self, job_id: str) -> Path | None:
+        """The folder of the job's newest complete checkpoint, or None. Found on disk, so that it needs no JobManager."""
+        complete = [path.parent for path in (self.workdir / "checkpoints" / job_id).glob("chk-*/_metadata") if path.stat().st_size]
+        return max(complete, key=lambda folder: int(folder.name.removeprefix("chk-")), default=None)
+
     def job_state(self, job_id: str) -> str:
         """The job's state as Flink names it, such as RUNNING."""
         return str(self.rest(f"/jobs/{job_id}")["state"])
@@ -267,6 +291,26 @@ class Stack:
 
     def _wait_ended(self, job_id: str) -> None:
         wait_until(lambda: self.job_state(job_id) in _ENDED, [], "the job's end", 60)
+
+    # -- what a fault does ------------------------------------------------------------------------------------------------
+
+    def process(self, name: str) -> Running:
+        """What was started by this name last."""
+        return next(each for each in reversed(self.processes) if each.name == name)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and waits until it is gone."""
+        self._forget(name, kill)
+
+    def terminate(self, name: str) -> None:
+        """SIGTERM, and waits until it is gone."""
+        self._forget(name, lambda process: stop([process]))
+
+    def _forget(self, name: str, end: Callable[[Running], None]) -> None:
+        process = self.process(name)
+        end(process)
+        self.processes.remove(process)
+        self.save()
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Running:
         running = start(name, command, environment, self.workdir / "logs" / f"{name}.log", self.attached)

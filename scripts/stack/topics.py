@@ -45,10 +45,13 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
         admin.close()
 
 
-def answers(bootstrap: str) -> bool:
-    """Whether a broker answers at `bootstrap`."""
+def answers(bootstrap: str, brokers: int = 1) -> bool:
+    """Whether a broker answers at `bootstrap`, and knows of so many."""
     try:
-        KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000, bootstrap_timeout_ms=2000).close()
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000, bootstrap_timeout_ms=2000)
+        try:
+            return len(admin.describe_cluster()["brokers"]) >= brokers
+        finally:
+            admin.close()
     except (KafkaError, OSError):
         return False
-    return True

@@ -17,8 +17,9 @@ from tests.checker.ideal_sales import sales_outputs
 
 START_MS = 1_790_000_000_000
 TERMS = Terms(
-    window_ms=60_000, slide_ms=10_000, totals_ms=5_000, session_gap_ms=3_000, payment_within_ms=4_000, now_ms=START_MS + 10_000_000
-)
+    window_ms=60_000, slide_ms=10_000, totals_ms=5_000, session_gap_ms=3_000, session_step_ms=500, payment_within_ms=4_000,
+    now_ms=START_MS + 10_000_000,
+)  # fmt: skip
 RULES = [
     parse_rule(document)
     for document in (

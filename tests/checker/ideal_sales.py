@@ -92,7 +92,9 @@ def _funnel(events: list[Timed], terms: Terms) -> Iterator[dict[str, Any]]:
 def _sessions(events: list[Timed], terms: Terms) -> Iterator[dict[str, Any]]:
     for session_id in {event.session_id for _, _, event in events}:
         own = [each for each in events if each[2].session_id == session_id]
-        starts = [i for i, each in enumerate(own) if i == 0 or each[0] - own[i - 1][0] > terms.session_gap_ms]
+        ticks = [each[0] // terms.session_step_ms for each in own]
+        silent = terms.session_gap_ms / terms.session_step_ms
+        starts = [i for i in range(len(own)) if i == 0 or ticks[i] - ticks[i - 1] > silent]
         for begin, end in zip(starts, [*starts[1:], len(own)], strict=True):
             part = own[begin:end]
             acting = ("product_viewed", "product_added_to_cart", "product_removed_from_cart", "order_placed", "payment_processed",

@@ -11,6 +11,7 @@ What the faults are put into (STEPS):
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ from scripts.checker.model import (
 from scripts.checker.sales import Step, compare_sales
 from tests.checker.ideal_sales import sales_outputs
 
-TERMS = Terms(window_ms=4_000, slide_ms=2_000, totals_ms=4_000, session_gap_ms=2_000, payment_within_ms=3_000)
+TERMS = Terms(window_ms=4_000, slide_ms=2_000, totals_ms=4_000, session_gap_ms=2_000, session_step_ms=1, payment_within_ms=3_000)
 
 
 def step(time_ms: int, kind: str, payload: Any = None, session_id: str = "s", user_id: str = "") -> Step:
@@ -188,6 +189,14 @@ class TestSessions:
         names = ("session_start", "session_end", "events", "views", "carts", "orders", "abandoned")
         assert [tuple(row[name] for name in names) for row in sales.sessions(steps, TERMS)] == rows
 
+    @pytest.mark.parametrize(
+        ("first_ms", "second_ms", "sessions"), [(0, 2_999, 1), (0, 3_000, 2), (999, 2_000, 1), (999, 3_000, 2), (500, 2_501, 1)]
+    )
+    def test_steps_of_a_second(self, first_ms: int, second_ms: int, sessions: int) -> None:
+        """A silence over the gap ends a session at once, or up to a step later; one within it never does."""
+        steps = [viewed(first_ms), viewed(second_ms)]
+        assert len(sales.sessions(steps, replace(TERMS, session_step_ms=1_000))) == sessions
+
     def test_the_last_known_user_counts(self) -> None:
         steps = [viewed(0, user_id="u-1"), viewed(1, user_id="u-2"), viewed(2), step(3, "user_signed_in", user_id="u-3")]
         assert [row["user_id"] for row in sales.sessions(steps, TERMS)] == ["u-2"]
@@ -317,8 +326,7 @@ class TestFaults:
         problems, counts = compare(STEPS, outputs)
         assert problems == {}
         assert counts[topic].open == len(IDEAL) - len(outputs) > 0
-        demanding = Terms(window_ms=4_000, slide_ms=2_000, totals_ms=4_000, session_gap_ms=2_000, payment_within_ms=3_000, until_ms=1 << 62)
-        problems, counts = compare(STEPS, outputs, demanding)
+        problems, counts = compare(STEPS, outputs, replace(TERMS, until_ms=1 << 62))
         assert problems == {(Problem.LOST, topic): counts[topic].lost}
         assert counts[topic].lost == len(IDEAL) - len(outputs)
 
@@ -326,8 +334,8 @@ class TestFaults:
 def test_a_session_is_due_once_its_gap_is_over() -> None:
     steps = [viewed(0, session_id="old"), viewed(1_000, session_id="new")]
     by_key = {each.key: each for each in sales_outputs(expected(steps), TERMS) if each.topic == SESSIONS}
-    assert compare(steps, [by_key[b"old"]])[1][SESSIONS] == WindowCount(equal=1, open=1, newest_end_ms=2_000)
-    assert compare(steps, [by_key[b"new"]])[1][SESSIONS] == WindowCount(equal=1, lost=1, newest_end_ms=3_000)
+    assert compare(steps, [by_key[b"old"]])[1][SESSIONS] == WindowCount(equal=1, open=1, newest_end_ms=2_001)
+    assert compare(steps, [by_key[b"new"]])[1][SESSIONS] == WindowCount(equal=1, lost=1, newest_end_ms=3_001)
 
 
 _TIMES = st.integers(0, 12_000)
@@ -351,8 +359,9 @@ _STEP = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.lists(_STEP, max_size=25, unique_by=lambda each: each.time_ms))
-def test_the_oracle_equals_a_plainer_one(steps: list[Step]) -> None:
-    problems, counts = compare(steps, sales_outputs(expected(steps), TERMS), TERMS)
+@given(st.lists(_STEP, max_size=25, unique_by=lambda each: each.time_ms), st.sampled_from([1, 300, 1_000]))
+def test_the_oracle_equals_a_plainer_one(steps: list[Step], session_step_ms: int) -> None:
+    terms = replace(TERMS, session_step_ms=session_step_ms)
+    problems, counts = compare(steps, sales_outputs(expected(steps), terms), terms)
     assert problems == {}
     assert sum(count.lost + count.open + count.wrong for count in counts.values()) == 0

@@ -120,7 +120,7 @@ def job(**changes: Any) -> JobView:
     tasks = (
         Task("KafkaSource-events", None, 0.12, 0.0),
         Task("decode-and-route", None, 0.56, 0.02),
-        Task("OverAggregate[34]", NOON_MS - 2_300, 0.31, 0.0),
+        Task("OverAggregate", NOON_MS - 2_300, 0.31, 0.0),
     )
     usual = JobView(
         "5f2c9a70d1e84b33a6f0c1d2e3f40516", "RUNNING", NOON_MS - 3_600_000, Checkpoint(412, NOON_MS - 1_200, 184), 0, 0, ALL_SINKS, tasks

@@ -25,7 +25,7 @@ WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS = 10_000, 2_000, 1_000, 3_000
 # What the job and the checker must agree on, as options of both.
 AGREED = (
     "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--totals-ms", "5000",
-    "--session-gap-ms", "4000", "--payment-within-ms", "8000",
+    "--session-gap-ms", "4000", "--session-step-ms", "500", "--payment-within-ms", "8000",
 )  # fmt: skip
 
 
@@ -192,4 +192,4 @@ def now_ms() -> int:
 
 def _run(module: str, *arguments: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    assert done.returncode == 0, f"{module} {' '.join(arguments)}\n{done.stdout[:6000]}\n{done.stderr[-3000:]}"

@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
 
+from jobs import baseline
 from jobs.settings import Topics
 from scripts.checker.oracle import expect as expectation
 from scripts.checker.rules import load_rules
@@ -75,7 +76,9 @@ def test_numbers_on_the_page_equal_the_ledgers(stack: Stack, tmp_path: Path) -> 
         with dashboard(*where, "--topic-prefix", job.topics.prefix, "--group-id", "dashboard") as url, opened(url) as page:
             expect(page.locator("#categories .note")).to_contain_text("No sales window yet")
             expect(page.locator("#job-state")).to_have_text("running")
-            ledger = job.generate("--rate", "1500", "--for", "25", "--seed", "31", "--late", "0.01", "--malformed", "0.01")
+            ledger = job.generate(
+                "--rate", "1500", "--for", "25", "--seed", "31", "--late", "0.01", "--malformed", "0.01", "--fraud", "0.02"
+            )
             job.verify(ledger)  # all that must come out is out
 
             expected = windows_of(job, ledger)
@@ -85,7 +88,8 @@ def test_numbers_on_the_page_equal_the_ledgers(stack: Stack, tmp_path: Path) -> 
             )
             _newest_window_is_right(page, expected, newest_ms)
             _course_is_right(snapshot(url)["categories"], expected)
-            _health_is_right(job, page, snapshot(url), ledger)
+            _alerts_are_right(job, page, snapshot(url))
+            _health_is_right(job, page, snapshot(url))
 
 
 def _newest_window_is_right(page: Page, expected: dict[WindowKey, Sums], newest_ms: int) -> None:
@@ -121,7 +125,18 @@ def _course_is_right(categories: dict[str, Any], expected: dict[WindowKey, Sums]
     assert drawn == {key: round(sums.amount_minor / (WINDOW_MS / 60_000)) for key, sums in expected.items()}
 
 
-def _health_is_right(job: Job, page: Page, found: dict[str, Any], ledger: Path) -> None:
+def _alerts_are_right(job: Job, page: Page, found: dict[str, Any]) -> None:
+    """What the topic holds: as many, and the newest with its score and first reason."""
+    alerts = {alert["alert_id"]: alert for alert in (json.loads(message.value()) for message in job.read(job.topics.fraud_alerts))}
+    assert len(alerts) > 0
+    assert found["kpis"]["alerts"] == {"open": len(alerts), "highest": max(alert["score"] for alert in alerts.values())}
+    newest = min(alerts.values(), key=lambda alert: (-alert["time_ms"], alert["alert_id"]))
+    shown = page.locator("#alerts details").first
+    expect(shown.locator(".headline")).to_have_text(newest["reasons"][0]["text"])
+    expect(shown.locator(".score")).to_contain_text(f"{newest['score']:.0f}")
+
+
+def _health_is_right(job: Job, page: Page, found: dict[str, Any]) -> None:
     health = found["health"]
     dead, late = job.read(job.topics.dead_letters), job.read(job.topics.late)
     assert health["dead_letters"]["total"] == len(dead) > 0
@@ -132,7 +147,7 @@ def _health_is_right(job: Job, page: Page, found: dict[str, Any], ledger: Path) 
     assert 0 <= health["watermark_lag_ms"] < 60_000
     assert found["status"]["banners"] == []
     matched = {rule["id"]: rule for rule in found["rules"]["rules"]}
-    assert matched.keys() == {"orders", "payments", "session-activity", "high-value-orders", "failed-payments"}
+    assert matched.keys() == baseline.load(ROOT / "rules", job.topics.destinations).keys()
     assert {rule["mode"] for rule in matched.values()} == {"active"}
     assert {rule["subtasks"] for rule in matched.values()} == {2}
 

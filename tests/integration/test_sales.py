@@ -3,7 +3,7 @@
     time (s)   0      1       2         3          4        ...  gap: 3 s
     s-paid     view   order   failed    paid       paid again    an order of toys and books; the second payment pays nothing more
     s-cart     add            view                               2 pieces, left behind
-    s-gap      view                     view                     at 0, 3.000 and 6.001 s: the first two are one session
+    s-gap      view                     view                     at 0, 3.000 and 7.000 s: the first two are one session
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ TABLES = {"sales_by_category": SALES, "sales_per_minute": PER_MINUTE, "top_produ
           "closed_sessions": SESSIONS}  # fmt: skip
 KEYS = {SALES: "category", PER_MINUTE: "currency", TOP_PRODUCTS: "currency", FUNNEL: "category", SESSIONS: "session_id"}
 WINDOWS = {"window_ms": 6_000, "slide_ms": 2_000, "totals_ms": 5_000, "session_gap_ms": 3_000, "payment_within_ms": 4_000}
+# Of each run: its parallelism, and the steps in which it sees the end of sessions.
+RUNS = {"parallelism 1, exact sessions": (1, 1), "parallelism 2, sessions in steps": (2, 1_000)}
 BASE_MS = START_MS - 60_000  # a minute before the simulated shop opens
 
 
@@ -77,7 +79,7 @@ def failed(session_id: str, at_s: float) -> Event:
 
 DRAWN = (
     paid("s-paid", 4), viewed("s-paid", 0), paid("s-paid", 3), ordered("s-paid", 1, toys=400, books=200), failed("s-paid", 2),
-    viewed("s-cart", 2), added("s-cart", 0), viewed("s-gap", 6.001, "u-3"), viewed("s-gap", 3), viewed("s-gap", 0),
+    viewed("s-cart", 2), added("s-cart", 0), viewed("s-gap", 7, "u-3"), viewed("s-gap", 3), viewed("s-gap", 0),
 )  # fmt: skip
 
 
@@ -90,19 +92,29 @@ def entries() -> list[Entry]:
     return drawn + shop_entries(1_500)
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["parallelism 1", "parallelism 2"])
-def rows(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]) -> Iterator[Rows]:
+@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS)
+def step_ms_and_rows(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]
+) -> Iterator[tuple[int, Rows]]:
+    parallelism, step_ms = request.param
     records = [(entry.value or b"", entry.timestamp_ms) for entry in entries]
-    yield mini.run(tmp_path_factory.mktemp("sales"), records, mini.settings(**WINDOWS, parallelism=request.param))
+    settings = mini.settings(**WINDOWS, session_step_ms=step_ms, parallelism=parallelism)
+    yield step_ms, mini.run(tmp_path_factory.mktemp("sales"), records, settings)
 
 
-def test_every_row_equals_the_oracles(rows: Rows, entries: list[Entry]) -> None:
+@pytest.fixture
+def rows(step_ms_and_rows: tuple[int, Rows]) -> Rows:
+    return step_ms_and_rows[1]
+
+
+def test_every_row_equals_the_oracles(step_ms_and_rows: tuple[int, Rows], entries: list[Entry]) -> None:
+    step_ms, rows = step_ms_and_rows
     outputs = Outputs.of(
         Output(topic, 0, offset, 0, row[KEYS[topic]].encode(), json.dumps(row).encode())
         for table, topic in TABLES.items()
         for offset, row in enumerate(rows[table])
     )
-    findings, terms = Findings(), Terms(**WINDOWS, until_ms=1 << 62)
+    findings, terms = Findings(), Terms(**WINDOWS, session_step_ms=step_ms, until_ms=1 << 62)
     on_time = expect(entries, []).events.values()
     counts = compare_sales(on_time, outputs, terms, findings)
     counts[SALES] = compare_windows((each for each in on_time if each.sales), outputs.of_topic(SALES), terms, findings)
@@ -143,5 +155,5 @@ def test_sessions_end_after_the_gap(rows: Rows) -> None:
         ("s-paid", 0): ("u-2", 4_000, 5, 1, 0, 1, False),
         ("s-cart", 0): ("", 2_000, 2, 1, 1, 0, True),
         ("s-gap", 0): ("", 3_000, 2, 2, 0, 0, False),
-        ("s-gap", 6_001): ("u-3", 0, 1, 1, 0, 0, False),
+        ("s-gap", 7_000): ("u-3", 0, 1, 1, 0, 0, False),
     }

@@ -65,6 +65,7 @@ def test_simulated_clock(runs: list[tuple[Plan, Shop]], options: tuple[str, ...]
         ("--rate", "0"),
         ("--rate", "fast"),
         ("--speed", "2"),
+        ("--clock-offset-ms", "5", "--start-time", "5"),
         ("--start-time", "x"),
         ("--start-time", "5", "--rate", "max", "--speed", "2"),
         ("--disorder", "2"),

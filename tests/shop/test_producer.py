@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop.v1.events_pb2 import Event
 
 from scripts.shop.ledger import LedgerWriter, read_ledger
 from scripts.shop.producer import Outcome, Plan, Traffic
@@ -92,6 +93,17 @@ def test_a_set_rate_is_kept_and_smooth(clock: list[float]) -> None:
         per_tick[when] = per_tick.get(when, 0) + 1
         assert -1 <= (when - 100) * 1000 - (timestamp_ms - START_MS) <= 11  # event time is now
     assert max(per_tick.values()) <= 20
+
+
+@pytest.mark.parametrize("offset_ms", [3_600_000, -3_600_000])
+def test_a_wrong_clock_is_in_the_records_and_in_the_events(clock: list[float], offset_ms: int, tmp_path: Path) -> None:
+    fake = FakeProducer(clock)
+    with LedgerWriter(tmp_path / "ledger", {}) as ledger:
+        go(fake, Plan("events", rate_per_s=100, for_s=5, clock_offset_ms=offset_ms), ledger, disturbances=UNDISTURBED)
+    assert len(fake.sent) >= 490
+    assert all(abs((when - 100) * 1000 - (timestamp_ms - offset_ms - START_MS)) <= 20 for when, timestamp_ms in fake.sent)
+    entries = read_ledger(tmp_path / "ledger").entries
+    assert all(Event.FromString(entry.value or b"").event_time_ms == entry.timestamp_ms for entry in entries)
 
 
 def test_held_back_events_come_when_they_are_due(clock: list[float]) -> None:

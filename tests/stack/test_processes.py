@@ -129,3 +129,25 @@ def test_the_line_that_says_why(tmp_path: Path, text: str, line: str) -> None:
     log = tmp_path / "a.log"
     log.write_text(text)
     assert last_line(log) == line
+
+
+def test_kill_ends_the_whole_group(tmp_path: Path) -> None:
+    running = started(PARENT, tmp_path)
+    until_up(running)
+    children = psutil.Process(running.pid).children()
+    assert children
+    processes.kill(running)
+    assert not alive(running)
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_suspend_and_resume(tmp_path: Path) -> None:
+    running = started("import time\nwhile True:\n  print('up', end='', flush=True); time.sleep(0.01)", tmp_path)
+    until_up(running)
+    processes.suspend(running)
+    wait_until(lambda: psutil.Process(running.pid).status() == psutil.STATUS_STOPPED, [], "the stop", 30)
+    assert alive(running)
+    said = Path(running.log).stat().st_size
+    processes.resume(running)
+    wait_until(lambda: Path(running.log).stat().st_size > said, [running], "more output", 30)
+    processes.kill(running)

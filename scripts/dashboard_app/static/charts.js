@@ -52,7 +52,8 @@ export function timeChart(parent, { height, format, onCursor = () => {} }) {
       padding: [12, 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      scales: { x: { time: true }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      // A column is as wide as half a step to both sides.
+      scales: { x: { time: true, range: (_, low, high) => [low - margin(), high + margin()] }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, space: 70, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000, false)) },
         { ...axis, size: 52, space: height < 200 ? 26 : 40, values: (_, ticks) => ticks.map(format) },
@@ -61,6 +62,7 @@ export function timeChart(parent, { height, format, onCursor = () => {} }) {
       hooks: { setCursor: [(chart) => onCursor(chart.cursor.left >= 0 ? chart.cursor.idx : null)] },
     }, data(), host);
   };
+  const margin = () => (last.series.some((series) => series.columns) ? Math.min(...last.times_ms.slice(1).map((ms, index) => ms - last.times_ms[index]), 60_000) / 2000 : 0);
   const data = () => [last.times_ms.map((ms) => ms / 1000), ...last.series.map((series) => series.values)];
 
   new ResizeObserver(() => {

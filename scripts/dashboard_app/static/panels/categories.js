@@ -25,7 +25,7 @@ function build(body) {
   ]);
   const right = el("div", { class: "legend" }, node);
   body.append(left, right);
-  const chart = timeChart(left, { height: 300, format: (value) => shortMoney(value, last.currency), onCursor: (index) => drawTable(index) });
+  const chart = timeChart(left, { height: 350, format: (value) => shortMoney(value, last.currency), onCursor: (index) => drawTable(index) });
   return { chart, rows, header: node.querySelectorAll("th")[1] };
 }
 

@@ -15,8 +15,8 @@ export function showKpis(sections, currency) {
 
   set("revenue", {
     value: money(revenue?.minor_per_minute, currency), unit: currency,
-    detail: revenue ? [revenue.change === null ? "" : `${change(revenue.change)} on the window before`,
-      ...others.slice(0, 2).map(([code, each]) => `${money(each.minor_per_minute, code)} ${code}`)].filter(Boolean).join(" · ") : panels.categories.note,
+    detail: revenue ? [revenue.change === null ? "" : `${change(revenue.change)} on ${windowLength(sections)} before`,
+      others.slice(0, 2).map(([code, each]) => `${money(each.minor_per_minute, code)} ${code}`).join(" · ")].filter(Boolean).join("\n") : panels.categories.note,
     stale: panels.categories.stale, course: revenue?.course,
   });
   set("orders", {
@@ -46,6 +46,11 @@ export function showKpis(sections, currency) {
     level: kpis.watermark_lag_ms > 60_000 ? "bad" : kpis.watermark_lag_ms > 15_000 ? "warn" : "",
     stale: !flink,
   });
+}
+
+/** Of the sliding window: "5 min". */
+function windowLength({ categories }) {
+  return duration(categories.window.end_ms - categories.window.start_ms);
 }
 
 function set(name, { value, unit = "", detail, level = "", stale, course }) {

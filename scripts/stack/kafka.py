@@ -1,0 +1,79 @@
+"""The nodes of the local Kafka: what each is told in its configuration, and the command that runs it."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from scripts.stack.errors import StackError
+from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB
+
+_HEAP_MB = 512
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, broker and controller in one. `host` is the address that it listens on."""
+
+    node_id: int
+    host: str
+    port: int
+    controller_port: int
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def properties(self) -> Path:
+        """Its configuration file."""
+        return self.folder.with_suffix(".properties")
+
+
+def replication(nodes: int) -> int:
+    """Copies of each partition."""
+    return min(3, nodes)
+
+
+def configure(nodes: Sequence[Node]) -> None:
+    """Writes the configuration of each node and formats its data folder, unless that was done before.
+
+    Raises:
+        StackError: a folder could not be formatted.
+    """
+    template = Template((CONF / "kafka.properties").read_text())
+    voters = ",".join(f"{node.node_id}@{node.host}:{node.controller_port}" for node in nodes)
+    copies = replication(len(nodes))
+    for node in nodes:
+        node.properties.parent.mkdir(parents=True, exist_ok=True)
+        text = template.substitute(
+            node_id=node.node_id, voters=voters, host=node.host, port=node.port, controller_port=node.controller_port, data=node.folder,
+            replication=copies, min_insync=max(1, copies - 1),
+        )  # fmt: skip
+        node.properties.write_text(text)
+    new = [node for node in nodes if not (node.folder / "meta.properties").is_file()]
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    for node in new:
+        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(node.properties)]
+        formatted = subprocess.run(command, capture_output=True, text=True, check=False)
+        if formatted.returncode != 0:
+            reason = (formatted.stdout + formatted.stderr).strip()[-300:]
+            raise StackError(f"Kafka's data folder {node.folder} could not be formatted: {reason}")
+
+
+def command(node: Node) -> list[str]:
+    """Runs the node in the foreground."""
+    return [*_java(), "kafka.Kafka", str(node.properties)]
+
+
+def _java() -> list[str]:
+    # Kafka's own jars bring no binding of SLF4J: Flink's Log4j does its logging.
+    classpath = ":".join([*map(str, sorted((FLINK_HOME / "lib").glob("log4j-*.jar"))), f"{KAFKA_LIB}/*"])
+    logging = f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}"
+    return [str(JAVA_HOME / "bin" / "java"), f"-Xmx{_HEAP_MB}m", logging, "-cp", classpath]

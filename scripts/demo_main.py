@@ -21,8 +21,6 @@ from scripts.stack.paths import PYTHON
 from scripts.stack.processes import require_free, start, stop
 from scripts.stack.up import WORKDIR, add_options, refuse_second
 
-_ATTACKERS = "0.005"  # share of the visitors: an alert every few seconds
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
@@ -58,7 +56,7 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.wait_running(job_id)
     ledger, log = WORKDIR / "ledger", WORKDIR / "logs" / "generator.log"
     command = [str(PYTHON), "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(options.rate),
-               "--ledger", str(ledger), "--json", "--fraud", _ATTACKERS]  # fmt: skip
+               "--fraud", "0.01", "--ledger", str(ledger), "--json"]  # fmt: skip
     generator = start("generator", command, os.environ, log, attached=True)
     stack.processes.append(generator)
     plain = options.plain or not sys.stdout.isatty()

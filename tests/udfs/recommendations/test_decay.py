@@ -76,17 +76,3 @@ def test_never_more_than_the_capacity(batches: list[tuple[int, list[tuple[str, f
     for time_ms, weights in batches:
         sums.add(weights, time_ms, HALF_LIFE_MS, capacity)
         assert len(sums.sums) <= capacity
-
-
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.floats(1e-9, 1e12), max_size=5), TIMES_MS)
-def test_packed_and_back(sums: dict[str, float], time_ms: int) -> None:
-    before = FadingSums()
-    before.as_of_ms, before.sums = time_ms, sums
-    after = FadingSums.unpacked(before.packed())
-    assert (after.as_of_ms, after.sums) == (time_ms, sums)
-
-
-def test_the_layout_in_savepoints() -> None:
-    """State of a running job is in this form: a change needs a new version in what holds it, and a way to read the old one."""
-    packed = filled((1, {"a": 1.5, "b": 2.0})).packed()
-    assert packed.hex() == "e80300000000000002000000" + "000000000000f83f" + "0000000000000040" + "611f62"

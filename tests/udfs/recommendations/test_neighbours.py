@@ -98,6 +98,13 @@ def test_state_is_bounded_whatever_comes() -> None:
     assert 2_000 < largest < 5_000
 
 
+def test_the_layout_in_savepoints() -> None:
+    """State of a running job is in this form: a change needs a new version, and a way to read the old one."""
+    found = product(bought={"b": 1}, a=1.5)
+    found.used_ms = 7
+    assert found.packed() == '[1,7,0,100.0,"toys","",[0,{"a":1.5,"b":8.0}],[0,{"b":1.0}]]'
+
+
 def test_packed_and_back() -> None:
     before = product(bought={"über": 2}, a=1, b=2)
     before.news(popular(a=1), 0, HALF_LIFE_MS)

@@ -40,11 +40,11 @@ def simulated(seed: int, events: int, rate: float) -> list[Interaction]:
     found: list[Interaction] = []
     for begin in range(0, events, _BATCH):
         times_ms = (START_MS + int(number * 1_000 / rate) for number in range(begin, min(begin + _BATCH, events)))
-        found.extend(_of_event(Event.FromString(record.value or b"")) for record in shop.records(times_ms))
+        found.extend(of_event(Event.FromString(record.value or b"")) for record in shop.records(times_ms))
     return found
 
 
-def _of_event(event: Event) -> Interaction:
+def of_event(event: Event) -> Interaction:
     kind, items = "", ()
     match event.WhichOneof("payload"):
         case "product_viewed":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Final, Self
+
+import orjson
 
 from udfs.recommendations.decay import FadingSums, faded
 
 CAPACITY: Final = 1_000
 """Products of which it is known how popular they are; of any other it is known that it is not above the last of these."""
-_LENGTH: Final = struct.Struct("<I")
+_VERSION: Final = 1
 
 
 class Popularity:
@@ -50,19 +51,14 @@ class Popularity:
         known = self._sums.sums.get(product_id, self._floor)
         return faded(known, time_ms - self._sums.as_of_ms, self._half_life_ms) if known else 0.0
 
-    def packed(self) -> bytes:
-        """All of it, as bytes."""
-        parts = [each.packed() for each in (self._sums, *self._waiting.values())]
-        return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
+    def packed(self) -> str:
+        """All of it, as JSON."""
+        return orjson.dumps([_VERSION, self._sums.plain(), [waiting.plain() for waiting in self._waiting.values()]]).decode()
 
     @classmethod
-    def unpacked(cls, data: bytes, half_life_ms: int) -> Self:
-        popularity, parts, at = cls(half_life_ms), [], 0
-        while at < len(data):
-            (length,) = _LENGTH.unpack_from(data, at)
-            at += _LENGTH.size
-            parts.append(FadingSums.unpacked(data[at : at + length]))
-            at += length
-        popularity._hold(parts[0])
-        popularity._waiting = {waiting.as_of_ms: waiting for waiting in parts[1:]}
+    def unpacked(cls, text: str, half_life_ms: int) -> Self:
+        popularity = cls(half_life_ms)
+        _, sums, waiting = orjson.loads(text)
+        popularity._hold(FadingSums.of_plain(sums))
+        popularity._waiting = {time_ms: FadingSums.of_plain([time_ms, weights]) for time_ms, weights in waiting}
         return popularity

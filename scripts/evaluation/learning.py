@@ -73,12 +73,15 @@ class Learner:
         self._window, self.time_ms = None, window.end_ms
         viewed, bought = _both_ways(window.together), _both_ways(window.bought)
         by_category: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+        own: defaultdict[str, tuple[float, str]] = defaultdict(lambda: (0.0, ""))
         for (category, product), weight in window.own.items():
             by_category[category].append((product, weight))
-            found = ProductWindow(
-                category, weight, _strongest(viewed[product], neighbours.CAPACITY), _strongest(bought[product], neighbours.CAPACITY)
-            )
-            self.products[product].add(found, window.end_ms, half_life_ms)
+            own[product] = (own[product][0] + weight, category)
+        # One that was looked at in the window before may be paired in this one without being looked at again.
+        for product in own.keys() | viewed.keys() | bought.keys():
+            strongest = (_strongest(pairs.get(product, ()), neighbours.CAPACITY) for pairs in (viewed, bought))
+            weight, category = own[product]
+            self.products[product].add(ProductWindow(category, weight, *strongest), window.end_ms, half_life_ms)
         for category, weights in by_category.items():
             strongest = _strongest(weights, trending.CAPACITY)
             self.trends[category].add(strongest, window.end_ms, self._lengths.trending_half_life_ms)

@@ -26,7 +26,8 @@ def test_clusters_hold_every_product_once_and_one_category_each(catalogue: Catal
 
 def test_near_is_mostly_of_the_same_category_and_never_the_product_itself(catalogue: Catalogue) -> None:
     assert {len(near) for near in catalogue.near} == {NEAR_SLOTS}
-    pairs = [(product, catalogue.products[other]) for product, near in zip(catalogue.products, catalogue.near, strict=True) for other in near]
+    products = catalogue.products
+    pairs = [(one, products[other]) for one, near in zip(products, catalogue.near, strict=True) for other in near]
     same = sum(one.category == other.category for one, other in pairs) / len(pairs)
     assert 0.6 < same < 0.9
     assert sum(one is other for one, other in pairs) / len(pairs) < 0.02  # a cluster may be its own complement

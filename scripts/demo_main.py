@@ -56,7 +56,7 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.wait_running(job_id)
     ledger, log = WORKDIR / "ledger", WORKDIR / "logs" / "generator.log"
     command = [str(PYTHON), "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(options.rate),
-               "--ledger", str(ledger), "--json"]  # fmt: skip
+               "--fraud", "0.01", "--ledger", str(ledger), "--json"]  # fmt: skip
     generator = start("generator", command, os.environ, log, attached=True)
     stack.processes.append(generator)
     plain = options.plain or not sys.stdout.isatty()

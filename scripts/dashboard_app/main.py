@@ -44,6 +44,8 @@ def main() -> None:
     shared = Shared(About(options.bootstrap, options.flink.rstrip("/"), options.topic_prefix), _baseline(options.rules))
     feed = kafka_feed(shared, options.bootstrap, options.topic_prefix, options.group_id)
     server = Server(create_app(shared, options.allow_host))
+    # The server gives a signal that ended it on to who had it before.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Readers(shared, feed, FlinkWatch(FlinkRest(options.flink), options.job_id)):
         print(f"Dashboard  {url}", flush=True)
         server.run([listener])

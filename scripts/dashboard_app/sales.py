@@ -27,7 +27,8 @@ class CategorySales:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """A minute in one currency. Amounts in minor units; `at_risk_*`: orders with a failed payment and no successful one."""
+    """A minute (or what the job's --totals-ms says) in one currency. Amounts in minor units; `at_risk_*`: orders with a failed
+    payment and no successful one."""
 
     start_ms: int
     orders: int
@@ -131,7 +132,8 @@ class Sales:
             for span, rows in whole:
                 # Every currency has every minute: one in which nothing was sold is a zero, not a gap.
                 currencies[currency].append(rows.get(currency) or replace(_NOTHING, start_ms=span.start_ms))
-        return {"end_ms": whole[-1][0].end_ms, "currencies": currencies}
+        newest = whole[-1][0]
+        return {"end_ms": newest.end_ms, "length_ms": newest.end_ms - newest.start_ms, "currencies": currencies}
 
     def top_view(self, now_s: float) -> dict[str, Any] | None:
         """The products of the newest window, by currency and rank; None before the first."""

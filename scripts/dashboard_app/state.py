@@ -14,7 +14,7 @@ from iso4217 import Currency
 from jobs.settings import Topics
 from scripts.dashboard_app.alerts import Alerts
 from scripts.dashboard_app.banners import banners
-from scripts.dashboard_app.bounded import Now
+from scripts.dashboard_app.bounded import MINUTE_MS, Now
 from scripts.dashboard_app.flink import JobView
 from scripts.dashboard_app.health import Health
 from scripts.dashboard_app.panels import PANELS, PanelState, Sources, panel_state
@@ -188,7 +188,7 @@ class DashboardState:
         total = funnel["total"] if funnel else None
         return {
             "revenue": self.sales.revenue(now.s),
-            "orders": {"per_minute": orders[-1] if orders else None, "course": orders,
+            "orders": {"per_minute": orders[-1] * MINUTE_MS / max(1, minutes["length_ms"]) if orders else None, "course": orders,
                        "minute_ms": lists[0][-1].start_ms if orders else None},
             "conversion": {"share": total["orders"] / total["views"] if total and total["views"] else None,
                            "course": self.shoppers.conversion_course(now.s)[-60:]},

@@ -33,7 +33,7 @@ RULES = [
         {
             "id": "high-value",
             "version": 1,
-            "when": {"events": ["order_placed"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">", "value": 50_000}]},
+            "when": {"events": ["order_placed"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">", "value": 15_000}]},
             "to": [{"topic": "fraud-detection", "order": "none"}],
         },
     )

@@ -145,7 +145,7 @@ def test_another_currency(server: Serving, page: Page) -> None:
     server.feed(*everything())
     page.goto(server.url)
     value(page, "revenue").to_have_text("600.00 USD")
-    page.get_by_label("JPY").check(force=True)
+    page.get_by_role("radio", name="JPY").check(force=True)
     value(page, "revenue").to_have_text("180,000 JPY")
     assert cells(page, "categories") == [["toys", "180,000", "2"]]
 

@@ -105,12 +105,13 @@ def test_top_products_by_rank() -> None:
 
 def test_revenue_is_compared_with_the_window_before() -> None:
     """Before: the one that ends where the newest starts."""
-    records = [window("a", 1_000, end_ms=NOON_MS - 300_000), window("b", 1_000, end_ms=NOON_MS - 300_000),
+    records = [window("a", 7_000, end_ms=NOON_MS - 310_000),
+               window("a", 1_000, end_ms=NOON_MS - 300_000), window("b", 1_000, end_ms=NOON_MS - 300_000),
                window("a", 9_999, end_ms=NOON_MS - 10_000), window("a", 2_500), window("a", 5, currency="EUR")]  # fmt: skip
     revenue = sections(*records)["kpis"]["revenue"]
     assert revenue["USD"]["minor_per_minute"] == 500
     assert revenue["USD"]["change"] == pytest.approx(0.25)
-    assert revenue["USD"]["course"] == [400, 2_000, 500]
+    assert revenue["USD"]["course"] == [1_400, 400, 2_000, 500]
     assert revenue["EUR"]["change"] is None
 
 
@@ -222,6 +223,18 @@ def test_a_new_version_counts_from_zero_and_a_refused_one_is_told_for_an_hour() 
     assert sections(*records, now=Now(2, NOON_MS + 3_700_000))["rules"]["refused"] is None
 
 
+def test_a_subtask_that_has_the_old_version_yet_does_not_count_for_the_new_one() -> None:
+    old = [status("a", 1, "counted", subtask=each, parallelism=2, matched=5) for each in (0, 1)]
+    found = sections(*old, status("a", 2, subtask=1, parallelism=2), status("a", 2, "counted", subtask=1, parallelism=2, matched=1))
+    assert [(each["version"], each["subtasks"], each["matched"]) for each in found["rules"]["rules"]] == [(2, 1, 1)]
+
+
+def test_a_job_that_starts_again_counts_anew() -> None:
+    records = [status("a", 1), status("a", 1, "counted", matched=5), status("a", 1, reason="in force at start")]
+    assert sections(*records)["rules"]["rules"][0]["matched"] == 0
+    assert sections(*records[:2], status("a", 1, reason="already in force"))["rules"]["rules"][0]["matched"] == 5
+
+
 def test_a_job_of_fewer_subtasks_forgets_the_counters_of_the_others() -> None:
     records = [status("a", 1, "counted", subtask=each, parallelism=2, matched=5) for each in (0, 1)]
     assert sections(*records, status("a", 1, "counted", subtask=0, parallelism=1, matched=6))["rules"]["rules"][0]["matched"] == 6
@@ -240,11 +253,15 @@ def test_dead_letters_by_reason_and_late_events() -> None:
 
 
 def test_what_was_there_before_the_view_began_makes_no_rate() -> None:
-    state = seen(*[Record(TOPICS.late)] * 500)
+    """It is read in the first seconds."""
+    state = seen()
     for second in range(1, 80):
-        state.sections(Now(second, NOON_MS + second * 1_000))
-        if second >= 30:
+        late = 500 if second == 3 else 1 if second >= 30 else 0
+        for _ in range(late):
             state.observe(Record(TOPICS.late), Now(second, NOON_MS))
+        state.sections(Now(second, NOON_MS + second * 1_000))
+        if second == 20:
+            assert page(state, Now(20, NOON_MS + 20_000))["health"]["late"] == {"total": 500, "per_minute": 0}
     found = page(state, Now(80, NOON_MS + 80_000))["health"]["late"]
     assert found["total"] == 550
     assert found["per_minute"] == pytest.approx(50, abs=2)

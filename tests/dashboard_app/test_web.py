@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -158,8 +159,8 @@ def test_too_many_pages_are_refused_and_room_is_made_when_they_leave() -> None:
         opened = [stream.__enter__() for stream in streams]
         for each in opened:
             assert each.readline() == b"retry: 2000\n"
-        status, headers, _ = server.get("/api/events")
-        assert (status, headers["retry-after"]) == (503, "5")
+        with server.stream() as refused:
+            assert (refused.status, refused.getheader("retry-after")) == (503, "5")
         for stream, each in zip(streams, opened, strict=True):
             each.close()
             stream.__exit__(None, None, None)
@@ -181,6 +182,21 @@ def test_it_ends_at_once_with_pages_open() -> None:
     while opened.readline():
         pass  # what was on its way, then the end
     stream.__exit__(None, None, None)
+
+
+def test_a_hub_that_is_closed_ends_its_streams_though_nothing_is_published_any_more() -> None:
+    async def run() -> list[bytes]:
+        hub = Hub(lambda: {"a": 1})
+        hub.publish()
+        found: list[bytes] = []
+        async for message in hub.stream():
+            found.append(message)
+            if len(found) == 2:
+                asyncio.get_running_loop().call_later(0.05, hub.close)  # while it waits
+        assert hub.clients == 0
+        return found
+
+    assert asyncio.run(asyncio.wait_for(run(), 5)) == [b"retry: 2000\n\n", b'id: 1\ndata: {"a":1}\n\n']
 
 
 def test_a_section_that_can_not_be_computed_does_not_end_the_others() -> None:

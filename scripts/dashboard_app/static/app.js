@@ -21,7 +21,7 @@ const state = { sections: {}, currency: null, chosen: null, connected: false, lo
 // A panel is drawn when one of its sections has changed. `missing` is what it says instead of data.
 const PANELS = {
   categories: { show: showCategories, needs: ["categories"], caption: (data) => `average per minute of ${span(data.window)}` },
-  minutes: { show: showMinutes, needs: ["minutes"], caption: (data) => `up to ${clock(data.end_ms, false)}` },
+  minutes: { show: showMinutes, needs: ["minutes"], caption: (data) => `up to ${clock(data.end_ms, data.length_ms < 60_000)}` },
   funnel: { show: showFunnel, needs: ["funnel"], caption: (data) => span(data.window) },
   top: { show: showTop, needs: ["top"], caption: (data) => span(data.window) },
   alerts: { show: showAlerts, needs: ["alerts"], caption: (data) => `${data.open} in the last ${data.open_minutes} min` },

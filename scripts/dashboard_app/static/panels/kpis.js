@@ -21,7 +21,7 @@ export function showKpis(sections, currency) {
   });
   set("orders", {
     value: number(kpis.orders.per_minute),
-    detail: kpis.orders.minute_ms === null ? panels.minutes.note : `in the minute from ${clock(kpis.orders.minute_ms, false)}, all currencies`,
+    detail: kpis.orders.minute_ms === null ? panels.minutes.note : `${totalsLength(sections)} from ${clock(kpis.orders.minute_ms, false)}, all currencies`,
     stale: panels.minutes.stale, course: kpis.orders.course,
   });
   set("conversion", {
@@ -30,7 +30,7 @@ export function showKpis(sections, currency) {
     stale: panels.funnel.stale, course: kpis.conversion.course,
   });
   set("alerts", {
-    value: number(kpis.alerts.open),
+    value: panels.alerts.off ? "–" : number(kpis.alerts.open),
     detail: kpis.alerts.highest === null ? panels.alerts.note || "none in the last 15 min" : `last 15 min, highest score ${number(kpis.alerts.highest)}`,
     level: kpis.alerts.highest >= 80 ? "bad" : kpis.alerts.highest >= 50 ? "warn" : "",
     stale: false,
@@ -46,6 +46,11 @@ export function showKpis(sections, currency) {
     level: kpis.watermark_lag_ms > 60_000 ? "bad" : kpis.watermark_lag_ms > 15_000 ? "warn" : "",
     stale: !flink,
   });
+}
+
+/** Of the windows of totals. */
+function totalsLength({ minutes }) {
+  return minutes.length_ms === 60_000 ? "in the minute" : `by the ${duration(minutes.length_ms)}`;
 }
 
 /** Of the sliding window: "5 min". */

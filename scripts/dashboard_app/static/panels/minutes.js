@@ -19,9 +19,10 @@ export function showMinutes(body, data, { currency }) {
     series: [{ name: "revenue", values: values[0], colour: "--accent", columns: true }],
     label: `Columns: revenue of each minute, the last ${minutes.length}. Newest: ${money(newest.amount_minor, currency)} ${currency} at ${clock(newest.start_ms, false)}.`,
   });
+  const seconds = data.length_ms < 60_000;
   const rows = minutes.slice(-ROWS).reverse();
   keyed(view.rows, rows, (each) => JSON.stringify([currency, each]), (each) => row([
-    clock(each.start_ms, false),
+    clock(each.start_ms, seconds),
     { text: number(each.orders), class: "number" },
     { text: money(each.amount_minor, currency), class: "number" },
     { text: each.orders ? money(each.amount_minor / each.orders, currency) : "–", class: "number wide" },

@@ -26,17 +26,24 @@ class Popularity:
     def __init__(self, half_life_ms: int) -> None:
         self._half_life_ms = half_life_ms
         self._waiting: dict[int, FadingSums] = {}  # end of the window -> its weights
+        self.largest: tuple[str, ...] = ()
+        """Products, the most popular first; this one as of all that has come."""
         self._hold(FadingSums())
 
     def _hold(self, sums: FadingSums) -> None:
         self._sums = sums
-        self.largest: tuple[str, ...] = tuple(product_id for product_id, _ in sums.largest(CAPACITY))
-        """Products, the most popular first."""
         self._floor = min(sums.sums.values()) if len(sums.sums) >= CAPACITY else 0.0
+
+    def _rank(self) -> None:
+        known = FadingSums()
+        for told in (self._sums, *self._waiting.values()):
+            known.add(told.sums.items(), told.as_of_ms, self._half_life_ms, CAPACITY)
+        self.largest = tuple(product_id for product_id, _ in known.largest(CAPACITY))
 
     def add(self, weights: Sequence[tuple[str, float]], time_ms: int) -> None:
         """The weights of one window, which ends at `time_ms`."""
         self._waiting.setdefault(time_ms, FadingSums()).add(weights, time_ms, self._half_life_ms, CAPACITY)
+        self._rank()
 
     def move_to(self, time_ms: int) -> None:
         """Time has come to `time_ms`; it never goes back."""
@@ -61,4 +68,5 @@ class Popularity:
         _, sums, waiting = orjson.loads(text)
         popularity._hold(FadingSums.of_plain(sums))
         popularity._waiting = {time_ms: FadingSums.of_plain([time_ms, weights]) for time_ms, weights in waiting}
+        popularity._rank()
         return popularity

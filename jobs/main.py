@@ -47,6 +47,8 @@ def configuration(settings: Settings) -> Configuration:
         "execution.checkpointing.timeout": "10min",
         "execution.checkpointing.tolerable-failed-checkpoints": "10",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        # If the newest one is of no use, the one before it is: docs/reliability.md.
+        "execution.checkpointing.num-retained": "3",
         # Barriers wait in line as long as that is quick, and overtake the data when backpressure holds them up.
         "execution.checkpointing.unaligned.enabled": "true",
         "execution.checkpointing.aligned-checkpoint-timeout": "5s",

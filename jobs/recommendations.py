@@ -161,6 +161,7 @@ def _by_category(tables: StreamTableEnvironment, settings: Settings) -> None:
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW category_windows AS
         SELECT category, {text}, {time_ms} FROM ({_strongest("products", "category", "product", trending.CAPACITY, settings)})
+        WHERE category <> ''
         GROUP BY category, window_start, window_end""")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW popular AS

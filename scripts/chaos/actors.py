@@ -59,6 +59,7 @@ class Actor:
 
     Attributes:
         rate_options: of the steady generator, for one that takes its place.
+        moment: is called when the victim is known, and returns when it is to be hit.
     """
 
     job: Job
@@ -67,6 +68,7 @@ class Actor:
     rate_options: tuple[str, ...]
     wires: Wires | None = None
     volume: Volume | None = None
+    moment: Callable[[], None] = lambda: None
     _undo: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -80,6 +82,7 @@ class Actor:
                 return self._kill(act, signal.SIGTERM if self.fault.signal == "TERM" else signal.SIGKILL)
             case Pause():
                 names = self._names(act)
+                self.moment()
                 for name in names:
                     process = self._stack.process(name)
                     suspend(process)
@@ -120,6 +123,7 @@ class Actor:
             worker.send_signal(sign)
             return f"worker {worker.pid}"
         names = self._names(act)
+        self.moment()
         for name in names:
             (self._stack.terminate if sign is signal.SIGTERM else self._stack.kill)(name)
             self._undo.append(lambda name=name: self._start(name))  # type: ignore[misc]
@@ -149,7 +153,9 @@ class Actor:
         brokers = [self._stack.broker_name(node.node_id) for node in self._stack.nodes()]
         match act.target:
             case Target.TASK_MANAGER:
-                return [picked(sorted(each.name for each in self._stack.processes if each.name.startswith("taskmanager")), act.pick)]
+                return [picked(sorted(each.name for each in self._managers()), act.pick)]
+            case Target.TASK_MANAGERS:
+                return sorted(each.name for each in self._managers())
             case Target.JOB_MANAGER:
                 return ["jobmanager"]
             case Target.KAFKA:

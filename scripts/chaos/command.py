@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -51,9 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if namespaces.inside():
         namespaces.loopback_up()
     print(f"seed {seed}", file=sys.stderr)
-    results = _run(by_shape(cells), seed, options.for_s, missing)
-    if options.report:
-        report.write(options.report, seed, results)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends what it started
+    results = _run(by_shape(cells), seed, options, missing)
     if options.json:
         print(json.dumps({"seed": seed, "ok": all(each.ok for each in results), "cells": [each.to_json() for each in results]}))
     else:
@@ -61,15 +61,17 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(each.ok for each in results) else 1
 
 
-def _run(cells: list[Cell], seed: int, for_s: float | None, missing: str | None) -> list[Result]:
+def _run(cells: list[Cell], seed: int, options: argparse.Namespace, missing: str | None) -> list[Result]:
     folder = Path(tempfile.mkdtemp(prefix="millrace-chaos-"))
     ground = Ground(folder)
-    runner = Runner(ground, seed, for_s, lambda text: print(text, file=sys.stderr, flush=True), missing)
+    runner = Runner(ground, seed, options.for_s, lambda text: print(text, file=sys.stderr, flush=True), missing)
     results = []
     try:
         for cell in cells:
             result = runner.run(cell)
             results.append(result)
+            if options.report:  # after each cell: a long run that is ended half-way has a report
+                report.write(options.report, seed, results)
             lines = "; ".join(report.problems(result))
             print(f"{cell.name}: {result.outcome}{': ' + lines if lines else ''}", file=sys.stderr, flush=True)
     finally:

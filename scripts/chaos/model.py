@@ -47,6 +47,8 @@ class Target(StrEnum):
     """Which process. Among several that fit, the seed decides."""
 
     TASK_MANAGER = "taskmanager"
+    TASK_MANAGERS = "taskmanagers"
+    """All of them."""
     JOB_MANAGER = "jobmanager"
     PYTHON_WORKER = "python-worker"
     BROKER = "broker"
@@ -57,6 +59,11 @@ class Target(StrEnum):
     KAFKA = "kafka"
     """All brokers."""
     GENERATOR = "generator"
+
+
+Moment = Literal["any", "commit"]
+"""When a process is hit. "commit": just when a checkpoint is complete, and its transactions are not yet committed: the moment from which
+it takes most to recover."""
 
 
 class _Repeated(_Model):
@@ -75,6 +82,7 @@ class Kill(_Repeated):
     target: Target | tuple[Target, ...]
     down_s: Span = Span(low=0.5, high=3)
     signal: Literal["KILL", "TERM"] = "KILL"
+    at: Moment = "any"
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -87,6 +95,7 @@ class Pause(_Repeated):
     kind: Literal["pause"]
     target: Target
     for_s: Span
+    at: Moment = "any"
 
 
 class RollingRestart(_Repeated):
@@ -178,6 +187,8 @@ class Checks(_Model):
     """Flink must not restart the job."""
     max_rss_mb: dict[Literal["taskmanager", "jobmanager", "kafka"], PositiveInt] = {}
     """The most memory that a process may hold (resident)."""
+    loss_reported: bool = False
+    """The cell breaks a condition of the promise: what is lost must at least be in Flink's log as a transaction given up."""
     drain: bool = False
     """The job is drained at the end: event time goes to its end, for events that carry times of the future."""
 

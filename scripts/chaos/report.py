@@ -1,4 +1,4 @@
-"""The report of a run: a table for people, report.json for programs, a picture of each cell."""
+"""The report of a run: a table for people, report.json for programs, report.md for documents, a picture of each cell."""
 
 from __future__ import annotations
 
@@ -14,21 +14,33 @@ from rich.table import Table
 from scripts.chaos.picture import draw
 from scripts.chaos.result import Result
 
+_COLUMNS = ("fault", "acts", "events", "late", "restarts", "healthy after", "most memory", "outcome")
+
 
 def write(folder: Path, seed: int, results: Sequence[Result]) -> None:
-    """report.json, and CELL.svg for each cell that ran."""
+    """report.json, report.md, and CELL.svg for each cell that ran."""
     folder.mkdir(parents=True, exist_ok=True)
     report = {"seed": seed, "ok": all(each.ok for each in results), "cells": [each.to_json() for each in results]}
     (folder / "report.json").write_text(json.dumps(report, indent=1))
+    (folder / "report.md").write_text(markdown(results))
     for each in results:
         if each.timeline is not None:
             (folder / f"{each.cell}.svg").write_text(draw(each))
 
 
+def markdown(results: Sequence[Result]) -> str:
+    """The table for docs/reliability.md."""
+    names = _COLUMNS
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines += [f"| {' | '.join(row(each))} |" for each in results]
+    lines += [f"\n{each.cell}: {line}" for each in results for line in problems(each)]
+    return "\n".join(lines) + "\n"
+
+
 def show(results: Sequence[Result], console: Console) -> None:
     """A row for each cell, and below what failed."""
     table = Table(box=None, header_style="bold")
-    for name in ("fault", "acts", "events", "late", "restarts", "healthy after", "most memory", "outcome"):
+    for name in _COLUMNS:
         table.add_column(name, justify="left" if name in ("fault", "outcome", "most memory") else "right")
     for each in results:
         colour = "yellow" if each.skipped else "green" if each.ok else "red"

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from jobs.settings import Topics
 from scripts.chaos import result as results
 from scripts.chaos.actors import Actor, Job
 from scripts.chaos.health import Watch, now_ms, restarts
-from scripts.chaos.model import Cell, Shape
+from scripts.chaos.model import Cell, Kill, Pause, Shape
 from scripts.chaos.namespaces import Volume, Wires, inside
 from scripts.chaos.readers import Flow, SteadyReader, differences, read_later
 from scripts.chaos.result import Done, Result, Timeline
@@ -29,6 +30,7 @@ WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS, CHECKPOINT_MS = 10_000, 2_000, 1_000,
 _FLINK = {"heartbeat.interval": "2000", "heartbeat.timeout": "8000"}
 _VERIFY_S = 150
 _RULE_S = 60
+_MOMENT_S = 60
 
 Say = Callable[[str], None]
 
@@ -102,8 +104,9 @@ class Runner:
             stack = self.ground.ready(cell.stack)
             with _job(stack, cell, f"chaos{self._number}") as job:
                 self._cell(cell, job, folder, result)
-        except (StackError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-            result.failure = str(error)
+        except Exception as error:  # whatever it is: the other cells must still run, and this one be reported
+            result.failure = f"{type(error).__name__}: {error}"
+            (folder / "failure.txt").write_text(traceback.format_exc())
         if result.failure:
             self.ground.down()  # nobody knows what state it is in
         return result
@@ -117,13 +120,15 @@ class Runner:
         reader.start()
         watch = Watch(stack.rest_url, lambda: job.id, lambda: stack.processes)
         pushes = RulePushes(bootstrap, job.topics, load.rules_per_s) if load.rules_per_s else None
-        start_ms = now_ms()
+        start_ms, given_up_before = now_ms(), _given_up(stack)
         try:
             generators.start(*options)
             if pushes is not None:
                 pushes.start()
             time.sleep(load.warm_s)
             actor = Actor(job, cell.fault, generators, options, self.ground.wires, self.ground.volume)
+            if isinstance(cell.fault, Kill | Pause) and cell.fault.at == "commit":
+                actor.moment = lambda: _wait_for_checkpoint(job)
             self._acts(cell, actor, reader, watch, result.acts)
             self.say(f"{cell.name}: healthy after {results.seconds(result.acts[-1].healthy_s)}")
             time.sleep(load.after_s)
@@ -144,6 +149,7 @@ class Runner:
             reader.stop()
             result.timeline = timeline(reader.flow, start_ms, now_ms())
             result.restarts = restarts(watch.samples)
+            result.given_up = _given_up(stack) - given_up_before
             result.largest_mb = dict(sorted(watch.largest_mb.items()))
             results.heal(result.acts, watch.samples)
         result.checks = results.judge(cell, result, found, lacking)
@@ -183,6 +189,25 @@ def _job(stack: Stack, cell: Cell, name: str) -> Iterator[Job]:
         with suppress(OSError, StackError):
             if stack.job_state(job.id) not in ("FINISHED", "CANCELED", "FAILED"):
                 stack.cancel(job.id)
+
+
+def _wait_for_checkpoint(job: Job) -> None:
+    """Returns within about a millisecond of the completion of the next checkpoint: its transactions are not committed yet."""
+    before = job.stack.newest_checkpoint(job.id)
+    number = 0 if before is None else int(before.name.removeprefix("chk-"))
+    folder = job.stack.workdir / "checkpoints" / job.id
+    deadline = time.monotonic() + _MOMENT_S
+    while time.monotonic() < deadline:
+        if any((folder / f"chk-{number + ahead}" / "_metadata").exists() for ahead in (1, 2, 3)):
+            return
+        time.sleep(0.0005)
+    raise RuntimeError(f"no checkpoint was completed in {_MOMENT_S} s")
+
+
+def _given_up(stack: Stack) -> int:
+    """How many transactions TaskManagers say they could not commit: what was in them is lost."""
+    logs = (stack.workdir / "logs").glob("taskmanager-*.log")
+    return sum(log.read_text(errors="replace").count("Unable to commit transaction") for log in logs)
 
 
 def _rule_lacking(reader: SteadyReader, pushes: RulePushes | None, parallelism: int) -> str:

@@ -170,6 +170,16 @@ def _travel(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ...]
         yield _fired(signal, event, max(speeds)[0], [max(speeds)[1]])
 
 
+def _unfamiliar(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ...], list[Any]]) -> Iterator[Fired]:
+    key, thing = _key(signal, event, kind), _value(signal.spec["of"], event, kind)
+    if not key or not thing:
+        return
+    past = pasts.setdefault((signal.rule_id, key), [])
+    if len(past) >= signal.spec.get("min_count", 3) and thing not in {each[1] for each in past}:
+        yield _fired(signal, event, len(past), [max(past, key=lambda each: each[0])[2]])
+    past.append((event.event_time_ms, thing, event.event_id))
+
+
 def _without_view(in_order: Iterable[tuple[int, int, Event, str]], signals: Sequence[Signal]) -> Iterator[Fired]:
     counted: dict[str, int] = {}
     viewed: set[str] = set()
@@ -186,7 +196,7 @@ def _without_view(in_order: Iterable[tuple[int, int, Event, str]], signals: Sequ
                 yield _fired(signal, event, 0, [], ordered=True)
 
 
-_KINDS = {"velocity": _velocity, "accounts": _accounts, "deviation": _deviation, "travel": _travel}
+_KINDS = {"velocity": _velocity, "accounts": _accounts, "deviation": _deviation, "travel": _travel, "unfamiliar": _unfamiliar}
 
 
 def _fired(signal: Signal, event: Event, value: float, before: list[str], ordered: bool = False) -> Fired:
@@ -202,7 +212,10 @@ def _not_forgotten(past: list[Any], event: Event, window_ms: int) -> int:
 
 
 def _key(signal: Signal, event: Event, kind: str) -> str:
-    by = signal.spec.get("by", "user")
+    return _value(signal.spec.get("by", "user"), event, kind)
+
+
+def _value(by: str, event: Event, kind: str) -> str:
     if by == "card":
         return str(getattr(getattr(event, kind, None), "card_fingerprint", ""))
     value: Any = event_as_dict(event)

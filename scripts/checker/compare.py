@@ -27,6 +27,7 @@ from scripts.checker.model import (
     TopicCount,
     WindowCount,
 )
+from scripts.checker.recommendations import compare_recommendations
 from scripts.checker.sales import compare_sales
 from scripts.checker.sessions import check_numbers, check_order
 from scripts.checker.windows import compare_windows
@@ -67,6 +68,8 @@ class _Comparison:
         if self.terms.sales:
             windows = compare_windows((event for event in on_time if event.sales), self.outputs.of_topic(SALES), self.terms, self.findings)
             insights = compare_sales(on_time, self.outputs, self.terms, self.findings)
+        if self.terms.recommendations:
+            insights |= compare_recommendations(on_time, self.outputs, self.terms, self.findings)
         return Report(
             topics=self.counts,
             windows=windows,

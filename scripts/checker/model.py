@@ -17,6 +17,10 @@ TOP_PRODUCTS = "sales.top-products"
 FUNNEL = "funnel.by-category"
 SESSIONS = "sessions.closed"
 SALES_INSIGHTS = (PER_MINUTE, TOP_PRODUCTS, FUNNEL, SESSIONS)
+BY_PRODUCT = "recommendations.by-product"
+BY_USER = "recommendations.by-user"
+TRENDING = "trending.by-category"
+RECOMMENDATIONS = (BY_PRODUCT, BY_USER, TRENDING)
 # Read even where no rule names them, so that an event in the wrong one is found.
 USUAL_DESTINATIONS = ("orders", "session-activity", "fraud-detection", "payments")
 
@@ -189,7 +193,13 @@ class Terms:
     """What was agreed with the job at its start (see its options), and how strict to be.
 
     `until_ms`: all windows that end by then must be out; windows that end after the newest one seen are open otherwise.
+<<<<<<< HEAD
+    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms` and `payment_within_ms` are theirs.
+    `recommendations`: check those as well, with the lengths behind it. `ties_in_log_order`: parallelism 1, so that events of a session
+    with the same millisecond are in the order of the log.
+=======
     `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms`, `session_step_ms` and `payment_within_ms` are theirs.
+>>>>>>> main
     `strict_late`: an event may be late only if its own partition had overtaken it; not so after a partition was idle.
     """
 
@@ -201,6 +211,11 @@ class Terms:
     session_gap_ms: int = 1_800_000
     session_step_ms: int = 60_000
     payment_within_ms: int = 3_600_000
+    recommendations: bool = False
+    recommendation_window_ms: int = 60_000
+    recommendation_half_life_ms: int = 86_400_000
+    trending_half_life_ms: int = 1_800_000
+    ties_in_log_order: bool = False
     exactly_once: bool = True
     strict_late: bool = False
     until_ms: int | None = None

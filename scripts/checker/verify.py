@@ -24,6 +24,7 @@ from scripts.checker.model import (
     DEAD_LETTERS,
     EVENTS,
     LATE,
+    RECOMMENDATIONS,
     SALES,
     SALES_INSIGHTS,
     USUAL_DESTINATIONS,
@@ -41,6 +42,8 @@ from scripts.checker.rules import Rule, RuleError, load_rules
 from scripts.checker.validity import Limits
 from scripts.shop.ledger import Entry, Ledger, LedgerError, read_ledger
 
+_LENGTHS = ("totals_ms", "session_gap_ms", "session_step_ms", "payment_within_ms",
+            "recommendation_window_ms", "recommendation_half_life_ms", "trending_half_life_ms")  # fmt: skip
 _POLL_S = 0.5
 _FOR_EVER_MS = 1 << 62
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--window-ms", type=int, default=default.window_ms)
     parser.add_argument("--slide-ms", type=int, default=default.slide_ms)
     parser.add_argument("--sales", action=argparse.BooleanOptionalAction, default=True, help="the job has the sales insights")
-    for name in ("totals_ms", "session_gap_ms", "session_step_ms", "payment_within_ms"):
+    parser.add_argument(
+        "--recommendations", action=argparse.BooleanOptionalAction, default=False, help="check recommendations and trends as well"
+    )
+    for name in _LENGTHS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
     parser.add_argument("--max-clock-gap-ms", type=int, default=limits.max_clock_gap_ms)
     parser.add_argument("--max-event-bytes", type=int, default=limits.max_bytes)
@@ -171,6 +177,7 @@ def _verify(args: argparse.Namespace) -> Report:
     from_topic = args.from_topic or not ledgers or not all(ledger.complete for ledger in ledgers)
     named = {topic for rule in rules for topic in rule.topics}
     needed = {LATE, DEAD_LETTERS, *named} | ({EVENTS} if from_topic else set()) | ({SALES, *SALES_INSIGHTS} if args.sales else set())
+    needed |= set(RECOMMENDATIONS) if args.recommendations else set()
     reader = TopicReader(args.bootstrap, {args.topic_prefix + topic for topic in needed | set(USUAL_DESTINATIONS)})
     if lacking := set(reader.missing) & {args.topic_prefix + topic for topic in needed}:
         raise UnreadableError(f"no such topics at {args.bootstrap}: {sorted(lacking)}")
@@ -179,10 +186,8 @@ def _verify(args: argparse.Namespace) -> Report:
         window_ms=args.window_ms,
         slide_ms=args.slide_ms,
         sales=args.sales,
-        totals_ms=args.totals_ms,
-        session_gap_ms=args.session_gap_ms,
-        session_step_ms=args.session_step_ms,
-        payment_within_ms=args.payment_within_ms,
+        recommendations=args.recommendations,
+        **{name: getattr(args, name) for name in _LENGTHS},
         exactly_once=args.guarantee == "exactly-once",
         strict_late=args.strict_late,
         topic_prefix=args.topic_prefix,

@@ -14,6 +14,7 @@ from scripts.control.evaluate import Evaluator, Outcome
 from scripts.control.lint import parts_of, path_of
 from scripts.control.sources import concerns, event_type
 from udfs.documents import to_document
+from udfs.fraud.sightings import Sighting, sighting
 from udfs.rules import paths
 from udfs.rules.aggregates import Observation, observation
 from udfs.rules.conditions import Slots, comparable, compile_condition
@@ -118,6 +119,8 @@ def _explain(rule: Rule, event: Event, kind: str, routing: dict[str, Rule]) -> E
         note = f"but {winner.id} comes first in group {rule.group}"
     elif holds and rule.when.aggregate is not None:
         note = _counted(rule, event)
+    elif holds and rule.when.signal is not None:
+        note = _looked_at(rule, event)
     return Explained(rule, holds, rule.id in routing, checks, note)
 
 
@@ -130,6 +133,14 @@ def _counted(rule: Rule, event: Event) -> str:
     amount = Observation.decoded(told).amount
     reached = f"{'sum' if aggregate.sum else 'count'} by {aggregate.by} within {aggregate.within} {aggregate.op} {aggregate.value}"
     return f"adds {amount} and routes once {reached}, which the events before it decide"
+
+
+def _looked_at(rule: Rule, event: Event) -> str:
+    told = sighting(rule, event)
+    if told is None:
+        return "but has no key, or nothing to look at: the signal passes it over"
+    seen = Sighting.decoded(told)
+    return f"a {seen.kind} signal looks at it by {seen.by} {seen.key!r}; whether it fires, the events before it decide"
 
 
 def _limits(rule: Rule, event: Event, kind: str) -> Iterator[Check]:

@@ -17,7 +17,6 @@ from udfs.rules.conditions import Slots, comparable, compile_condition
 from udfs.rules.language import (
     ANY,
     EVENT_TYPES,
-    Aggregate,
     All,
     AnyOf,
     Comparison,
@@ -162,7 +161,10 @@ def _paths(when: When) -> Iterator[str]:
         if path is not None:
             yield path
     if when.aggregate is not None:
-        yield from (path for path in (when.aggregate.sum, *_keys(when.aggregate)) if path is not None)
+        yield from (path for path in (when.aggregate.sum, *_keys(when.aggregate.by)) if path is not None)
+    if when.signal is not None:
+        looked_at = (getattr(when.signal, "amount", None), *_keys(getattr(when.signal, "by", "")), *_keys(getattr(when.signal, "of", "")))
+        yield from (path for path in looked_at if path is not None)
 
 
 def _payload(path: str) -> str | None:
@@ -172,8 +174,12 @@ def _payload(path: str) -> str | None:
 
 
 def _possible(when: When, kind: str) -> bool:
-    can_count = when.aggregate is None or _can_count(when.aggregate, kind)
-    return can_count and all(_can_hold(each, kind) for _, each in parts_of(when))
+    aggregate, signal = when.aggregate, when.signal
+    can_count = aggregate is None or _can_count(aggregate.by, aggregate.sum, kind)
+    can_look = signal is None or all(
+        _can_count(getattr(signal, name, ""), getattr(signal, "amount", None), kind) for name in ("by", "of")
+    )
+    return can_count and can_look and all(_can_hold(each, kind) for _, each in parts_of(when))
 
 
 def _can_hold(condition: Condition, kind: str) -> bool:
@@ -193,19 +199,19 @@ def _can_hold(condition: Condition, kind: str) -> bool:
             return True
 
 
-def _can_count(aggregate: Aggregate, kind: str) -> bool:
-    """Whether an event of this type has the key, and what is summed."""
-    keys = _keys(aggregate)
+def _can_count(by: str, amount: str | None, kind: str) -> bool:
+    """Whether an event of this type has the key, and what is summed or compared."""
+    keys = _keys(by)
     has_key = not keys or any(_payload(path) in (None, kind) for path in keys)
-    return has_key and (aggregate.sum is None or _payload(aggregate.sum) in (None, kind))
+    return has_key and (amount is None or _payload(amount) in (None, kind))
 
 
-def _keys(aggregate: Aggregate) -> tuple[str, ...]:
+def _keys(by: str) -> tuple[str, ...]:
     """Paths of which one must be there; none for what every event can have."""
-    if aggregate.by == "card":
+    if by == "card":
         with_card = [kind for kind in EVENT_TYPES if paths.is_field(f"{kind}.card_fingerprint")]
         return tuple(f"$.{kind}.card_fingerprint" for kind in with_card)
-    return (aggregate.by,) if aggregate.by.startswith("$") else ()
+    return (by,) if by.startswith("$") else ()
 
 
 # -- rules that meet at one topic --------------------------------------------------------------------------------------------------

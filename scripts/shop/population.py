@@ -73,8 +73,13 @@ class Customer:
         self.spent_minor += amount_minor
 
     def leave(self, now_ms: int, rng: random.Random) -> None:
-        """The session ends. Some go on a journey, or home from one, and are not seen before they have arrived."""
+        """The session ends. Some go on a journey, or home from one, and are not seen before they have arrived; some buy a new device."""
         self.busy, self.seen_ms, self.ready_ms = False, now_ms, now_ms + _REST_MS
+        if rng.random() < 0.01:
+            number = rng.getrandbits(32)
+            self.home = tuple(each.replace(self.device_id.encode(), b"d-%08x" % number) for each in self.home)
+            self.sources = tuple(each.replace(self.device_id.encode(), b"d-%08x" % number) for each in self.sources)
+            self.device_id = f"d-{number:08x}"
         if rng.random() < (0.3 if self.away else 0.01):
             self.away = not self.away
             self.ready_ms = now_ms + int(rng.uniform(*_FLIGHT_MS))

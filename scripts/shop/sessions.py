@@ -128,7 +128,7 @@ class Session:
         if draw < 0.73:
             return _SEARCHED, catalogue.searched[int(draw * 1e6) % len(catalogue.searched)]
         if draw < 0.88 or not self.cart:
-            if self.product < 0 and self.customer is None and draw < 0.87:  # only few strangers come to buy what they need not look at
+            if self.product < 0 and not self.user_id and draw < 0.995:  # only who orders again need not look, and some with a link
                 self.product = product = catalogue.picks[int(rng.random() * len(catalogue.picks))]
                 return _VIEWED, catalogue.viewed[self.currency][product]
             if self.product < 0:

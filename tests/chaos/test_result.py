@@ -57,6 +57,17 @@ def test_each_check_fails_when_it_must(outcome: Result, name: str) -> None:
     assert failed(outcome) == [name]
 
 
+@pytest.mark.parametrize(
+    ("problem", "given_up", "ok"),
+    [("lost", 0, False), ("lost", 1, True), ("doubled", 1, False), ("doubled", 0, False), (None, 0, True), (None, 2, True)],
+)
+def test_a_cell_that_may_lose_what_it_reports(problem: str | None, given_up: int, ok: bool) -> None:
+    cell = CELL.model_copy(update={"checks": CELL.checks.model_copy(update={"loss_reported": True})})
+    found = [LOST | {"problem": problem}] if problem else []
+    outcome = result(verified={"ok": not found, "problems": found}, given_up=given_up)
+    assert judge(cell, outcome, [], "")[0].ok is ok
+
+
 def test_readers_and_rules() -> None:
     assert failed(result(), ["orders[0]: …"]) == ["both readers saw the same"]
     assert failed(result(), lacking="version 3 …") == ["the last rule is in force on all subtasks"]

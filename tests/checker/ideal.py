@@ -40,7 +40,7 @@ RULES = [
 ]
 
 
-def shop_entries(events: int = 1_500, seed: int = 3, per_second: int = 50, partitions: int = 2) -> list[Entry]:
+def shop_entries(events: int = 1_500, seed: int = 5, per_second: int = 50, partitions: int = 2) -> list[Entry]:
     """What a generator would have written into a ledger: half a minute of a shop with plenty of everything that goes wrong."""
     wild = Disturbances(late=0.02, duplicates=0.02, malformed=0.03, unknown=0.01)
     shop = Shop(Settings(seed=seed, start_ms=START_MS, sessions=60, disturbances=wild))

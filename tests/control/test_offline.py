@@ -212,7 +212,7 @@ def test_a_case_that_can_not_run(tmp_path: Path, text: str, expected: str) -> No
 
 
 def test_a_failure_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    [file] = write_cases(tmp_path, "- {name: x, event: {order_placed: {}}, expect: {matched: []}}")
+    [file] = write_cases(tmp_path, "- {name: x, event: {user_id: u, order_placed: {}}, expect: {matched: []}}")
     assert run("test", "--json", str(file)) == 1
     assert json.loads(capsys.readouterr().out)["failures"][0]["found"] == {"matched": ["orders"]}
 

@@ -22,11 +22,15 @@ from scripts.control import changes, offline
 from scripts.control.cases import run_cases
 from tests.docs.rules_page import MASK_KEY, TEXT, TIME_MS, Example, event, examples, section, table
 from udfs.documents import to_document
+from udfs.fraud.sightings import Sighting, sighting
+from udfs.fraud.signals import observe
 from udfs.router import COUNTED
 from udfs.rules import language, paths, rulebook
 from udfs.rules.aggregates import BUCKETS, Observation, SlidingSum, observation
 from udfs.rules.engine import DESTINATION_SEPARATOR, FORM_SEPARATOR, RuleSet
 from udfs.rules.language import InvalidRule, Operator, Rule, parse_rule
+from udfs.rules.signals import MOST_KEPT
+from udfs.rules.values import MAX_MEMORY
 
 EXAMPLES = [each for each in examples() if each.kind != "cases"]
 CASES = [each for each in examples() if each.kind == "cases"]
@@ -54,6 +58,29 @@ def test_an_example_is_valid_and_does_what_it_says(example: Example) -> None:
         elif what == "routes":
             seconds = next(times for name, times in example.promises() if name == "seconds")
             assert aggregated(rules[0], given, [int(each) for each in seconds.split()]) == [each == "X" for each in rest.split()], where
+
+
+        elif what == "fires":
+            assert fired(rules[0], given, dict(example.promises())) == [each == "X" for each in rest.split()], where
+
+
+def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool]:
+    """Whether the signal of a rule fires at each of a row of events, which differ by their second, amount or country."""
+    row = {name: rows[name].split() for name in ("seconds", "amounts", "countries") if name in rows}
+    memory, found = None, []
+    for number in range(max(map(len, row.values()))):
+        made, event_type = event(fields)
+        made.event_time_ms += 1000 * (int(row["seconds"][number]) if "seconds" in row else number)
+        if "amounts" in row:
+            made.order_placed.total.amount_minor = int(row["amounts"][number])
+        if "countries" in row:
+            made.source.country = row["countries"][number]
+        assert RuleSet([rule]).matches(made, event_type)
+        told = sighting(rule, made)
+        assert told is not None
+        memory, firing = observe(memory, Sighting.decoded(told))
+        found.append(firing is not None)
+    return found
 
 
 def outcome(rules: list[Rule], fields: dict[str, Any]) -> str:
@@ -127,6 +154,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     minutes = language.MAX_WINDOW.total_seconds() / 60
     limits = {
         f"{language.MAX_RULE_BYTES:,} bytes", f"{language.MAX_DEPTH} deep", f"{MAX_FILE_BYTES:,} bytes", f"{rulebook.MAX_RULES:,} rules",
+        f"below {MOST_KEPT}", f"{MAX_MEMORY.days} days",
         f"{language.MAX_VERSION:,}", f"{rulebook.MAX_REASON_LENGTH:,} characters", f"{minutes:.0f} minutes", f"{BUCKETS} steps",
     }  # fmt: skip
     assert {each for each in limits if each not in TEXT} == set()

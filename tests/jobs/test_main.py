@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import main
-from jobs.settings import Guarantee, Settings, StateBackend
+from jobs.settings import Guarantee, RecommendTo, Settings, StateBackend
 
 OTHER: dict[str, tuple[str, Any]] = {
     # setting: argument, and what arrives. None of these values is the default.
@@ -23,6 +23,8 @@ OTHER: dict[str, tuple[str, Any]] = {
     "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
     "state_backend": ("hashmap", StateBackend.HASHMAP),
     "dead_letter_share_limit": ("0.5", 0.5),
+    "fraud_min_score": ("12.5", 12.5),
+    "recommend_to": ("users", RecommendTo.USERS),
     "mask_key_file": ("/etc/mask-key", "/etc/mask-key"),
     "window_ms": ("600000", 600_000),
     "slide_ms": ("20000", 20_000),

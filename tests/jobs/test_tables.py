@@ -13,7 +13,8 @@ from jobs.settings import Guarantee, Settings
 from jobs.tables import sinks, sources
 
 SALES_SINKS = {"sales_by_category", "sales_per_minute", "top_products", "funnel_by_category", "closed_sessions"}
-EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "rule_status", *SALES_SINKS}
+OTHER_INSIGHTS = {"fraud_alerts", "recommendations_by_product", "recommendations_by_user", "trending_by_category"}
+EXACTLY_ONCE_SINKS = {"ordered_routes", "instant_routes", "late_events", "dead_letters", "rule_status", *SALES_SINKS, *OTHER_INSIGHTS}
 BYTE_SINKS = ("ordered_routes", "instant_routes", "late_events", "dead_letters")
 PREFIX = "sink.transactional-id-prefix"
 TIMEOUT = "properties.transaction.timeout.ms"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 from udfs.rules.aggregates import key_of
-from udfs.rules.language import ANY, Accounts, Deviation, Rule, Travel, Velocity
+from udfs.rules.language import ANY, Accounts, Deviation, Rule, Travel, Unfamiliar, Velocity
 from udfs.rules.paths import money_reader
 from udfs.rules.values import duration, memory
 
@@ -35,6 +35,7 @@ class Sighting:
         what: the event types that the rule counts, for people.
         window_ms: how far back it looks; what is older is forgotten.
         over: the limit: events, users, deviations or km/h.
+        of, thing: what may be unfamiliar: a word for it, and its value.
     """
 
     group: str
@@ -59,6 +60,8 @@ class Sighting:
     amount_minor: int = 0
     currency: str = ""
     country: str = ""
+    of: str = ""
+    thing: str = ""
 
     def encoded(self) -> str:
         """As JSON in ASCII without what separates destinations: `;` and `|` can only be inside of texts, where JSON can escape them."""
@@ -99,18 +102,18 @@ def sighting(rule: Rule, event: Any) -> str | None:
     value = key_of(event, signal.by)
     if value is None:
         return None
-    parts = (signal.kind, signal.by, *rule.when.events, looked.get("currency", ""), str(value))
+    parts = (signal.kind, signal.by, *rule.when.events, looked.get("currency", ""), looked.get("of", ""), str(value))
     group = hashlib.sha256("/".join(parts).encode()).hexdigest()
     what = _WORDS.get(rule.when.events[0], "events") if len(rule.when.events) == 1 else "events"
     return Sighting(
-        group=f"{rule.id}/{group[:32]}", by=signal.by, key=str(value)[:MAX_KEY_LENGTH], what=what, over=signal.over, **common, **looked
+        group=f"{rule.id}/{group[:32]}", by=signal.by, key=str(value)[:MAX_KEY_LENGTH], what=what, **common, **looked
     ).encoded()
 
 
 def _window(signal: Velocity | Accounts, event: Any) -> dict[str, Any] | None:
     if signal.kind == "accounts" and not event.user_id:
         return None
-    return {"window_ms": int(duration(signal.within).total_seconds() * 1000)}
+    return {"over": signal.over, "window_ms": int(duration(signal.within).total_seconds() * 1000)}
 
 
 def _amount(signal: Deviation, event: Any) -> dict[str, Any] | None:
@@ -118,7 +121,8 @@ def _amount(signal: Deviation, event: Any) -> dict[str, Any] | None:
     if not found:
         return None
     return {
-        "window_ms": int(memory(signal.remember).total_seconds() * 1000),
+        "over": signal.over,
+        "window_ms": _remembered_ms(signal),
         "min_count": signal.min_count,
         "floor": signal.floor,
         "amount_minor": found[0].amount_minor,
@@ -130,7 +134,19 @@ def _country(signal: Travel, event: Any) -> dict[str, Any] | None:
     country = event.source.country
     if not country:
         return None
-    return {"window_ms": int(memory(signal.remember).total_seconds() * 1000), "min_km": signal.min_km, "country": country}
+    return {"over": signal.over, "window_ms": _remembered_ms(signal), "min_km": signal.min_km, "country": country}
+
+
+def _thing(signal: Unfamiliar, event: Any) -> dict[str, Any] | None:
+    thing = key_of(event, signal.of)
+    if thing is None:
+        return None
+    told = {"of": signal.of, "thing": str(thing)[:MAX_KEY_LENGTH], "min_count": signal.min_count}
+    return told | {"window_ms": _remembered_ms(signal)}
+
+
+def _remembered_ms(signal: Deviation | Travel | Unfamiliar) -> int:
+    return int(memory(signal.remember).total_seconds() * 1000)
 
 
 def _no_look(_signal: Any, _event: Any) -> dict[str, Any]:
@@ -139,6 +155,7 @@ def _no_look(_signal: Any, _event: Any) -> dict[str, Any]:
 
 _LOOKS: Final[dict[str, Callable[[Any, Any], dict[str, Any] | None]]] = {
     "velocity": _window, "accounts": _window, "deviation": _amount, "travel": _country,
+    "unfamiliar": _thing,
 }  # fmt: skip
 _WORDS: Final = {
     "product_viewed": "views", "product_searched": "searches", "product_added_to_cart": "additions to a cart",

@@ -21,6 +21,8 @@ MAX_EVIDENCE: Final = 10
 """Most event ids that one reason names: the last ones."""
 MOST_COUNTRIES: Final = 4
 """Countries of one key of which the last sighting is remembered."""
+MOST_THINGS: Final = 16
+"""Devices, or whatever `of` says, that are remembered as familiar."""
 _SHORTEST_MS: Final = 1_000
 """Two countries within a second count as one second apart: a speed must be a number."""
 
@@ -157,6 +159,20 @@ def _travel(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
     return {"places": kept}, firing
 
 
+def _unfamiliar(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
+    """Something that was not there before. It is familiar from then on: a second event from it is no news."""
+    count, things = memory.get("count", 0), dict(memory.get("things", {}))
+    firing = None
+    if count >= seen.min_count and seen.thing not in things:
+        text = f"{seen.by} {seen.key} with {seen.of} {seen.thing}, which was in none of {count} events before"
+        last = max(things.values(), key=lambda each: each[0])
+        firing = _fired(seen, count, text, [last[1]])
+    if seen.thing not in things or things[seen.thing][0] <= seen.time_ms:
+        things[seen.thing] = [seen.time_ms, seen.event_id]
+    by_time = sorted(things.items(), key=lambda each: (each[1][0], each[0]))
+    return {"count": count + 1, "things": dict(by_time[-MOST_THINGS:])}, firing
+
+
 def _no_view(_memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
     """The stage that counts views (Java, in order of the session) sends only orders without one."""
     return {}, _fired(seen, 0, f"an order in session {seen.key}, which had not looked at a product", [])
@@ -165,11 +181,12 @@ def _no_view(_memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
 def _fired(seen: Sighting, value: float, text: str, before: list[str]) -> Firing:
     evidence = (*before[1 - MAX_EVIDENCE :], seen.event_id)
     return Firing(
-        seen.rule_id, seen.version, seen.kind, seen.by, seen.key, value, seen.over, seen.score, text, evidence,
+        seen.rule_id, seen.version, seen.kind, seen.by, seen.key, value, seen.over or seen.min_count, seen.score, text, evidence,
         seen.event_id, seen.session_id, seen.user_id, seen.order_id, seen.time_ms,
     )  # fmt: skip
 
 
 _MACHINES: Final[dict[str, Callable[[Memory, Sighting], tuple[Memory, Firing | None]]]] = {
-    "velocity": _velocity, "accounts": _accounts, "deviation": _deviation, "travel": _travel, "no-view": _no_view,
+    "velocity": _velocity, "accounts": _accounts, "deviation": _deviation, "travel": _travel,
+    "unfamiliar": _unfamiliar, "no-view": _no_view,
 }  # fmt: skip

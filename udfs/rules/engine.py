@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -70,13 +71,38 @@ class _Compiled:
     counters: Counters
     is_shadow: bool
     is_plain: bool
+    is_unconditional: bool
+    demanded: tuple[int, tuple[str, ...]] | None
+    """A slot and the texts of which it must have one for the rule to match, if there is such a condition."""
+
+
+@dataclass(slots=True)
+class _Type:
+    """The compiled rules of one event type, by rank. Kept over changes: among thousands of rules, one that changes must not cost
+    the compilation of all.
+
+    `gone`: how many were taken out, of which slots and patterns are still there. `events`: of earlier plans.
+    """
+
+    slots: Slots
+    rules: list[_Compiled]
+    gone: int = 0
+    events: int = 0
+
+    def add(self, compiled: _Compiled) -> None:
+        insort(self.rules, compiled, key=_rank_of)
+
+    def remove(self, rank: tuple[int, str]) -> None:
+        del self.rules[bisect_left(self.rules, rank, key=_rank_of)]
+        self.gone += 1
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What is compiled for one event type."""
+    """How the events of one type are evaluated, until the rules of the type change."""
 
     slots: Slots
+    rules: list[_Compiled]
     always: list[_Compiled] = field(default_factory=list)
     index: list[tuple[int, dict[Any, list[_Compiled]]]] = field(default_factory=list)
     fallbacks: list[_Compiled] = field(default_factory=list)
@@ -85,11 +111,6 @@ class _Plan:
     events: int = 0
     counted: int = 0
     routes: dict[tuple[str, ...], Route] = field(default_factory=dict)
-
-    def rules(self) -> list[_Compiled]:
-        found = {each.rule.id: each for each in (*self.always, *self.fallbacks)}
-        found |= {each.rule.id: each for _, table in self.index for entries in table.values() for each in entries}
-        return list(found.values())
 
 
 class RuleSet:
@@ -103,6 +124,7 @@ class RuleSet:
         self._mask_key = mask_key
         self._rules: dict[str, Rule] = {}
         self._counters: dict[str, Counters] = {}
+        self._types: dict[str, _Type] = {}
         self._plans: dict[str, _Plan] = {}
         for rule in rules:
             self.put(rule)
@@ -116,20 +138,26 @@ class RuleSet:
         if rule.live:
             self._rules[rule.id] = rule
             self._counters[rule.id] = Counters()
-            self._forget(rule)
+            for kept in self._changing(rule):
+                kept.add(self._compiled(rule, kept.slots))
 
     def remove(self, rule_id: str) -> None:
         """Takes a rule out of force."""
         rule = self._rules.pop(rule_id, None)
         if rule is not None:
-            self._forget(rule)
+            for kept in self._changing(rule):
+                kept.remove(_rank(rule))
             del self._counters[rule_id]
 
-    def _forget(self, rule: Rule) -> None:
+    def _changing(self, rule: Rule) -> Iterator[_Type]:
+        """The types that the rule is about and that are compiled; their plans are given up."""
         for event_type in _types(rule):
-            plan = self._plans.pop(event_type, None)
-            if plan is not None:
+            plan, kept = self._plans.pop(event_type, None), self._types.get(event_type)
+            if plan is not None and kept is not None:
                 self._settle(plan)
+                kept.events = plan.events
+            if kept is not None:
+                yield kept
 
     def counters(self) -> Mapping[str, Counters]:
         """Counters by rule id."""
@@ -141,7 +169,7 @@ class RuleSet:
         """Events are counted by type, and not by rule: this adds them to the rules of the type."""
         new = plan.events - plan.counted
         plan.counted = plan.events
-        for compiled in plan.rules() if new else ():
+        for compiled in plan.rules if new else ():
             compiled.counters.evaluated += new
             if plan.fixed is not None:
                 compiled.counters.matched += new
@@ -150,7 +178,7 @@ class RuleSet:
         """Where `event` goes. A destination that several rules name gets it once; order "none" wins over "session",
         since whoever asked for it without delay can't be served by the ordered copy. Of several forms of the event for one
         destination, that of the rule of the highest priority wins."""
-        plan = self._plans.get(event_type) or self._compile(event_type)
+        plan = self._plans.get(event_type) or self._planned(event_type)
         plan.events += 1
         if plan.fixed is not None:
             return plan.fixed
@@ -168,11 +196,10 @@ class RuleSet:
 
     def matches(self, event: Event, event_type: str) -> list[tuple[Rule, bool]]:
         """The rules that match, shadow rules too, the highest priority first; and whether each routes the event."""
-        plan = self._plans.get(event_type) or self._compile(event_type)
+        plan = self._plans.get(event_type) or self._planned(event_type)
         values = plan.slots.values(event)
         routing = {each.rule.id for each in self._matched(plan, values)}
-        candidates = sorted(plan.rules(), key=lambda each: each.rank)
-        return [(each.rule, each.rule.id in routing) for each in candidates if each.rule.id in routing or _holds(each, values)]
+        return [(each.rule, each.rule.id in routing) for each in plan.rules if each.rule.id in routing or _holds(each, values)]
 
     # -- evaluation -----------------------------------------------------------------------------------------------------------
 
@@ -241,35 +268,45 @@ class RuleSet:
 
     # -- compilation ----------------------------------------------------------------------------------------------------------
 
-    def _compile(self, event_type: str) -> _Plan:
-        plan = _Plan(Slots())
+    def _planned(self, event_type: str) -> _Plan:
+        kept = self._types.get(event_type)
+        if kept is None or kept.gone > len(kept.rules):
+            slots = Slots()
+            rules = sorted((rule for rule in self._rules.values() if event_type in _types(rule)), key=_rank)
+            compiled_rules = [self._compiled(rule, slots) for rule in rules]
+            kept = self._types[event_type] = _Type(slots, compiled_rules, events=kept.events if kept is not None else 0)
+        plan = _Plan(kept.slots, kept.rules, events=kept.events, counted=kept.events)
         indexed: dict[int, dict[Any, list[_Compiled]]] = {}
-        rules = sorted((rule for rule in self._rules.values() if event_type in _types(rule)), key=_rank)
-        for rule in rules:
-            compiled = _Compiled(
-                rule=rule,
-                rank=_rank(rule),
-                holds=conjunction([*compile_when(rule.when, plan.slots), *_limits(rule, plan.slots)]),
-                counters=self._counters[rule.id],
-                is_shadow=rule.mode == "shadow",
-                is_plain=rule.when.aggregate is None and rule.when.signal is None and all(destination.plain for destination in rule.to),
-            )
-            plan.is_grouped |= rule.match == "first"
-            demanded = _demanded_texts(rule)
-            if rule.when.unmatched:
+        for compiled in kept.rules:
+            if compiled.rule.match == "first":
+                plan.is_grouped = True
+            if compiled.rule.when.unmatched:
                 plan.fallbacks.append(compiled)
-            elif demanded is None:
+            elif compiled.demanded is None:
                 plan.always.append(compiled)
             else:
-                path, texts = demanded
-                table = indexed.setdefault(plan.slots.of(path), {})
+                slot, texts = compiled.demanded
+                table = indexed.setdefault(slot, {})
                 for text in texts:
                     table.setdefault(text, []).append(compiled)
         plan.index = list(indexed.items())
-        if all(_is_unconditional(rule) for rule in rules):
+        if all(each.is_unconditional for each in kept.rules):
             plan.fixed = self._make_route(plan.always, Event())
         self._plans[event_type] = plan
         return plan
+
+    def _compiled(self, rule: Rule, slots: Slots) -> _Compiled:
+        demanded = _demanded_texts(rule)
+        return _Compiled(
+            rule=rule,
+            rank=_rank(rule),
+            holds=conjunction([*compile_when(rule.when, slots), *_limits(rule, slots)]),
+            counters=self._counters[rule.id],
+            is_shadow=rule.mode == "shadow",
+            is_plain=rule.when.aggregate is None and rule.when.signal is None and all(destination.plain for destination in rule.to),
+            is_unconditional=_is_unconditional(rule),
+            demanded=None if demanded is None else (slots.of(demanded[0]), demanded[1]),
+        )
 
 
 def _types(rule: Rule) -> tuple[str, ...]:
@@ -278,6 +315,10 @@ def _types(rule: Rule) -> tuple[str, ...]:
 
 def _rank(rule: Rule) -> tuple[int, str]:
     return (-rule.priority, rule.id)
+
+
+def _rank_of(compiled: _Compiled) -> tuple[int, str]:
+    return compiled.rank
 
 
 def _is_unconditional(rule: Rule) -> bool:

@@ -24,6 +24,7 @@ from udfs.rules.signals import (
     NoView,
     Signal,
     Travel,  # noqa: F401
+    Unfamiliar,  # noqa: F401
     Velocity,  # noqa: F401
 )
 from udfs.rules.values import (

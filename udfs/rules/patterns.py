@@ -19,43 +19,54 @@ _SET_MEMORY: Final = 64 << 20
 
 
 class PatternSet:
-    """Patterns that are added while rules are compiled, and then matched together."""
+    """Patterns that are added while rules are compiled, and then matched together.
+
+    Those that come later get a set of their own, which is merged with one before it that is not larger: so each pattern is compiled
+    a few times, and not with every pattern that comes.
+    """
 
     def __init__(self) -> None:
         self._patterns: list[str] = []
+        self._new: list[int] = []
         self._alone: list[tuple[int, Any]] = []
-        self._sets: list[tuple[list[int], Any]] | None = None
+        self._sets: list[tuple[list[int], Any]] = []
 
     def add(self, pattern: str) -> int:
         """Adds a pattern that compile_pattern takes; returns its number."""
-        self._sets = None
+        number = len(self._patterns)
         self._patterns.append(pattern)
-        return len(self._patterns) - 1
+        if compiled(pattern).programsize > _LARGEST_IN_SET:
+            self._alone.append((number, compiled(pattern)))
+        else:
+            self._new.append(number)
+        return number
 
     def search(self, text: str) -> frozenset[int]:
         """The numbers of the patterns that match somewhere in the text."""
-        if self._sets is None:
-            self._sets = self._compile()
+        if self._new:
+            self._compile()
         found = [number for number, pattern in self._alone if pattern.search(text) is not None]
         for numbers, patterns in self._sets:
             found += [numbers[index] for index in patterns.Match(text) or ()]  # it gives None for none
         return frozenset(found)
 
-    def _compile(self) -> list[tuple[list[int], Any]]:
-        self._alone = []
+    def _compile(self) -> None:
         groups: list[list[int]] = []
         room = 0
-        for number, text in enumerate(self._patterns):
-            size = compiled(text).programsize
-            if size > _LARGEST_IN_SET:
-                self._alone.append((number, compiled(text)))
-                continue
+        for number in self._new:
+            size = self._size([number])
             if size > room:
                 groups.append([])
                 room = _SET_INSTRUCTIONS
             groups[-1].append(number)
             room -= size
-        return [(numbers, self._set_of(numbers)) for numbers in groups]
+        self._new = []
+        while self._sets and len(self._sets[-1][0]) <= len(groups[-1]) and self._size(self._sets[-1][0] + groups[-1]) <= _SET_INSTRUCTIONS:
+            groups[-1] = self._sets.pop()[0] + groups[-1]
+        self._sets += [(numbers, self._set_of(numbers)) for numbers in groups]
+
+    def _size(self, numbers: list[int]) -> int:
+        return sum(compiled(self._patterns[number]).programsize for number in numbers)
 
     def _set_of(self, numbers: list[int]) -> Any:
         options = re2.Options()

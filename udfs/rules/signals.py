@@ -71,6 +71,22 @@ class Travel(_Signal):
     remember: Memory = "24h"
 
 
+class Unfamiliar(_Signal):
+    """True for an event from something (`of`) that its key has not been seen with before, once it has had `min_count` events."""
+
+    kind: Literal["unfamiliar"]
+    by: Grouping = "user"
+    of: Grouping
+    min_count: Annotated[int, Field(ge=1, le=10_000)] = 3
+    remember: Memory = "30d"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.by == self.of:
+            raise ValueError("must have another of than by")
+        return self
+
+
 class NoView(_Signal):
     """True for an order in a session that has not seen a product before; with `among_first`, only if it is one of the first events."""
 
@@ -79,7 +95,8 @@ class NoView(_Signal):
 
 
 FORMS: Final[dict[str, type[_Signal]]] = {
-    "velocity": Velocity, "accounts": Accounts, "deviation": Deviation, "travel": Travel, "no-view": NoView,
+    "velocity": Velocity, "accounts": Accounts, "deviation": Deviation, "travel": Travel,
+    "unfamiliar": Unfamiliar, "no-view": NoView,
 }  # fmt: skip
 
 
@@ -93,6 +110,7 @@ Signal = Annotated[
     | Annotated[Accounts, Tag("accounts")]
     | Annotated[Deviation, Tag("deviation")]
     | Annotated[Travel, Tag("travel")]
+    | Annotated[Unfamiliar, Tag("unfamiliar")]
     | Annotated[NoView, Tag("no-view")],
     Discriminator(
         _kind,

@@ -37,3 +37,23 @@ def test_a_pattern_may_come_later() -> None:
     assert together.search("ab") == {first}
     second = together.add("b")
     assert together.search("ab") == {first, second}
+
+
+def test_patterns_that_come_one_by_one_stay_in_few_sets() -> None:
+    """A search between each two of them, as with rules that are pushed while events come: nothing is compiled again and again."""
+    together = PatternSet()
+    compilations = 0
+    of = together._set_of
+
+    def counted(numbers: list[int]) -> object:
+        nonlocal compilations
+        compilations += len(numbers)
+        return of(numbers)
+
+    together._set_of = counted  # type: ignore[method-assign]
+    for number in range(500):
+        assert together.add(f"^offer {number}$") == number
+        assert together.search(f"offer {number}") == {number}
+        assert together.search(f"offer {number // 2}") == {number // 2}
+    assert len(together._sets) <= 10
+    assert compilations < 500 * 10

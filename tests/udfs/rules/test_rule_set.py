@@ -150,7 +150,7 @@ def test_a_thousand_rules_for_a_thousand_products_cost_one() -> None:
         )
     )
     in_force.route(samples.event(), "product_viewed")  # compiles
-    for compiled in in_force._plans["product_viewed"].rules():
+    for compiled in in_force._plans["product_viewed"].rules:
         if compiled.rule.id != "r-1":
             compiled.holds = lambda _: pytest.fail("not to be asked")
     assert in_force.route(samples.event(), "product_viewed") == TO_ORDERS
@@ -205,7 +205,7 @@ def test_counters_of_rules_with_conditions() -> None:
 def test_an_error_counts_and_stops_nothing() -> None:
     in_force = rule_set(of_product("broken"), of_product("sound"))
     view(in_force, 1)
-    for compiled in in_force._plans["product_viewed"].rules():
+    for compiled in in_force._plans["product_viewed"].rules:
         if compiled.rule.id == "broken":
             compiled.holds = lambda _: 1 / 0 > 0
     view(in_force, 2)

@@ -1,0 +1,78 @@
+"""State does not leak: once the time-outs have passed, keyed state and timers are near zero again, by RocksDB's own metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from scripts.stack import Stack
+from tests.e2e.harness import Job, running_job, wait_until
+
+pytestmark = pytest.mark.e2e
+
+_KEYS = "estimate-num-keys"
+_FLINK = {
+    f"state.backend.rocksdb.metrics.{_KEYS}": "true",
+    # Timers in RocksDB too, so that they are counted.
+    "state.backend.rocksdb.timer-service.factory": "ROCKSDB",
+}
+# Short enough to pass within the test; the sales windows are the harness's.
+_TIMEOUTS = ("--memory-ms", "5000", "--session-gap-ms", "3000", "--max-clock-gap-ms", "60000")
+# What recommendations keep is bounded by the catalogue and not by time.
+_SWITCHES = ("--no-recommendations",)
+_EVENTS = 30_000
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose RocksDB counts its keys."""
+    with Stack(tmp_path / "stack", flink_options=_FLINK) as running:
+        yield running
+
+
+def keys_by_operator(job: Job) -> Counter[str]:
+    """Entries in RocksDB, timers included, by operator and state: an estimate, as RocksDB makes it."""
+    keys: Counter[str] = Counter()
+    for vertex in job.stack.rest(f"/jobs/{job.job_id}")["vertices"]:
+        path = f"/jobs/{job.job_id}/vertices/{vertex['id']}/metrics"
+        names = [metric["id"] for metric in job.stack.rest(path) if metric["id"].endswith(_KEYS)]
+        for name in names:
+            value = job.stack.rest(f"{path}?get={quote(name, safe='')}")[0]["value"]
+            keys[name.split(".", 1)[1].removesuffix(f".rocksdb.{_KEYS}")] += int(float(value))
+    return keys
+
+
+def test_state_goes_when_its_time_is_over(counted: Stack, tmp_path: Path) -> None:
+    """A burst, then a trickle: RocksDB frees what has expired when it compacts, and that takes writes."""
+    folder = tmp_path / "ledgers"
+    folder.mkdir()
+    with running_job(counted, "leak", folder, *_TIMEOUTS, *_SWITCHES) as job:
+        ledger = job.generate("--rate", "max", "--events", str(_EVENTS), "--seed", "3", "--clean")
+        peak: Counter[str] = Counter()
+
+        def at_peak() -> bool:
+            now = keys_by_operator(job)
+            if now.total() > peak.total():
+                peak.clear()
+                peak.update(now)
+            return peak.total() > _EVENTS / 2
+
+        wait_until(at_peak, f"state of the burst: {peak}", 120)
+        with job.generating("--rate", "20", "--seed", "4", "--sessions", "5", "--clean") as trickle:
+            now: Counter[str] = Counter()
+
+            def near_zero() -> bool:
+                now.clear()
+                now.update(keys_by_operator(job))
+                return now.total() < peak.total() * 0.05
+
+            try:
+                wait_until(near_zero, "state near zero", 240)
+            finally:
+                print(f"at most {peak.total():,}: {peak}\nafterwards {now.total():,}: {now}")
+        assert ledger.exists()
+        assert trickle.exists()

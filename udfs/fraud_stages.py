@@ -7,16 +7,16 @@ state from Python costs as much as some microseconds of work.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+import orjson
 from pyflink.common import Row, Types
 from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ValueStateDescriptor
 
 from udfs.fraud.alerts import combine
-from udfs.fraud.sightings import Sighting
+from udfs.fraud.sightings import Sighting, group_of
 from udfs.fraud.signals import Firing, Memory, observe
 
 FIRED_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING()])
@@ -29,7 +29,7 @@ _SHORTEST_MS: Final = 1_000
 
 def sighting_group(row: Row) -> str:
     """The key of an input row of SignalDetector: its first field, an encoded Sighting, names it."""
-    return Sighting.decoded(row[0]).group
+    return group_of(row[0])
 
 
 class _Remembering(KeyedProcessFunction):
@@ -42,7 +42,7 @@ class _Remembering(KeyedProcessFunction):
     def recall(self) -> Memory | None:
         """What the last call of `remember` for this key kept."""
         text = self._state.value()
-        return None if text is None else json.loads(text)["memory"]
+        return None if text is None else orjson.loads(text)["memory"]
 
     def remember(self, memory: Memory, is_new: bool, for_ms: int, ctx: KeyedProcessFunction.Context) -> None:
         """Args: is_new: whether `recall` gave nothing."""
@@ -50,12 +50,12 @@ class _Remembering(KeyedProcessFunction):
         if is_new:
             ctx.timer_service().register_processing_time_timer(now_ms + max(for_ms, _SHORTEST_MS))
         kept = {"last_ms": now_ms, "for_ms": max(for_ms, _SHORTEST_MS), "memory": memory}
-        self._state.update(json.dumps(kept, separators=(",", ":")))
+        self._state.update(orjson.dumps(kept).decode())
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         text = self._state.value()
         if text is not None:
-            kept = json.loads(text)
+            kept = orjson.loads(text)
             due_ms = kept["last_ms"] + kept["for_ms"]
             if due_ms <= timestamp:
                 self._state.clear()
@@ -76,7 +76,7 @@ class SignalDetector(_Remembering):
         if seen.window_ms:
             self.remember(memory, before is None, seen.window_ms, ctx)
         if firing is not None:
-            yield firing.subject, json.dumps(firing.as_json(), separators=(",", ":"))
+            yield firing.subject, orjson.dumps(firing).decode()
 
 
 class AlertMaker(_Remembering):
@@ -86,7 +86,7 @@ class AlertMaker(_Remembering):
         self._window_ms, self._min_score = window_ms, min_score
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        fields = json.loads(value[1])
+        fields = orjson.loads(value[1])
         firing = Firing(**{**fields, "evidence": tuple(fields["evidence"])})
         now_ms = ctx.timer_service().current_processing_time()
         before = self.recall()

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import insights, latency, rules_load, throughput
+from scripts.benchmark import alerts, insights, latency, rules_load, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -96,6 +96,20 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
             print(f"| {result.guarantee} | {result.order} | {result.events} | {percentiles} |", flush=True)
 
 
+def _alerts(stack: Stack, options: argparse.Namespace) -> None:
+    stack.create_topics(alerts.TOPICS)
+    print(f"\nFraud alerts at {options.rate:,} events/s, ms from event to alert, lateness bound 500 ms, parallelism 1, thread mode\n")
+    print("| guarantee | signal | alerts | p50 | p95 | p99 |\n|---|---|---|---|---|---|", flush=True)
+    for guarantee in ("at-least-once", "exactly-once"):
+        for result in alerts.measure(
+            stack, options.rate, options.seconds, guarantee, f"alerts-{guarantee}", "--parallelism", "1",
+            *_LATENCY_OPTIONS, *options.job_options.split(),
+        ):  # fmt: skip
+            signal = "in order of the session (no-view)" if result.order == "session" else "at once"
+            percentiles = f"{result.p50:.0f} | {result.p95:.0f} | {result.p99:.0f}"
+            print(f"| {result.guarantee} | {signal} | {result.events} | {percentiles} |", flush=True)
+
+
 def _rules(stack: Stack, options: argparse.Namespace) -> None:
     print(f"\nRule changes under {options.rate:,} events/s: ms until a change is in force on all {stack.parallelism} subtasks\n")
     print("| changes | p50 | p99 | slowest |\n|---|---|---|---|")
@@ -160,7 +174,7 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "rules": _rules, "insights": _insights, "throughput": _throughput}
+_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput}
 
 if __name__ == "__main__":
     main()

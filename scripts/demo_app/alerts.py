@@ -1,4 +1,4 @@
-"""What the topic fraud-detection says, in words."""
+"""What the topics fraud-detection and fraud.alerts say, in words."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ def decode_alert(record: Record) -> Alert:
     if not event.session_id:
         raise Unreadable(record, "an event without session_id")
     return Alert(event.event_time_ms, _what(event), event.session_id)
+
+
+def decode_signal(record: Record) -> Alert:
+    """The alert that fraud signals made, with the text of its first reason; raises Unreadable."""
+    fields = record.json()
+    reasons = fields.document.get("reasons")
+    texts = [each.get("text") for each in reasons if isinstance(each, dict)] if isinstance(reasons, list) else []
+    if not texts or not all(isinstance(each, str) for each in texts):
+        raise Unreadable(record, "an alert without reasons")
+    more = f" (+{len(texts) - 1})" if len(texts) > 1 else ""
+    return Alert(fields.integer("time_ms"), f"{fields.number('score'):.0f}{more}: {texts[0]}", fields.text("subject"))
 
 
 def _what(event: Event) -> str:

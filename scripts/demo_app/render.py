@@ -20,7 +20,7 @@ from scripts.demo_app.state import DEAD_LETTERS, EVENTS, LATE, OUTPUTS, ViewStat
 from scripts.demo_app.text import clock, count, money, rate, safe
 
 _TOP = 5
-_MOST_RULES = 7
+_MOST_RULES = 6
 _MOST_REASONS = 8
 _JOB_STYLES = {"RUNNING": "bold green", "FAILED": "bold red", "FAILING": "bold red", "RESTARTING": "bold yellow"}
 _TOPIC_STYLES = {EVENTS: "bold", LATE: "yellow", DEAD_LETTERS: "red"}
@@ -80,13 +80,14 @@ def _dead_letters(state: ViewState) -> Table:
 
 
 def _alerts(state: ViewState, zone: tzinfo | None) -> Table:
-    table = _table(("last alerts", "left"), ("", "left"), ("session", "left"), widest=1)
+    table = _table(("last alerts", "left"), ("", "left"), ("who", "left"), widest=1)
     # Always five lines: a picture that grows pushes what is below it.
-    for alert, _ in zip_longest(reversed(state.alerts), range(_TOP)):
+    alerts = [*reversed(state.signals), *reversed(state.alerts)][:_TOP]
+    for alert, _ in zip_longest(alerts, range(_TOP)):
         if alert is None:
             table.add_row(Text(), Text(), Text())
         else:
-            table.add_row(Text(clock(alert.time_ms, zone)), Text(safe(alert.what, 60)), Text(safe(alert.session, 24)))
+            table.add_row(Text(clock(alert.time_ms, zone)), Text(safe(alert.what, 100)), Text(safe(alert.session, 24)))
     return table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import tzinfo
 
-from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, ROUTED, SALES, Totals, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, FRAUD_ALERTS, LATE, ROUTED, SALES, Totals, ViewState
 from scripts.demo_app.text import clock, count, rate, safe
 
 
@@ -17,6 +17,7 @@ def line(state: ViewState, now_s: float, now_ms: int, zone: tzinfo | None = None
         f"{clock(now_ms, zone)} {job_words(state, now_ms)}",
         f"events {count(state.counts[EVENTS])} ({per_second}/s, lag {count(lag)})",
         *(f"{topic} {count(state.counts[topic])}" for topic in ROUTED if topic != FRAUD),
+        f"fraud alerts {count(state.counts[FRAUD_ALERTS])}",
         f"alerts {count(state.counts[FRAUD])}",
         f"late {count(state.counts[LATE])}",
         f"dead letters {count(state.counts[DEAD_LETTERS])}",
@@ -73,7 +74,7 @@ def summary(totals: Totals, sent: int | None) -> str:
         ("routed", _split(routed, [(topic, totals.topics.get(topic, 0)) for topic in ROUTED])),
         ("late", count(totals.late)),
         ("dead letters", _split(totals.topics.get(DEAD_LETTERS, 0), by_count(totals.dead_letters))),
-        ("alerts", count(totals.alerts)),
+        ("alerts", f"{count(totals.topics.get(FRAUD_ALERTS, 0))} of fraud signals, {count(totals.alerts)} by rules to {FRAUD}"),
         ("sales windows", count(totals.windows)),
     ]
     if totals.unreadable:

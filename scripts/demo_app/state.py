@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from scripts.demo_app.alerts import Alert, decode_alert
+from scripts.demo_app.alerts import Alert, decode_alert, decode_signal
 from scripts.demo_app.sales import NewestWindows, decode_window
 from scripts.outputs.flink import Checkpoint
 from scripts.outputs.rates import Rate
@@ -21,9 +21,12 @@ LATE: Final = "events.late"
 DEAD_LETTERS: Final = "events.dead-letters"
 SALES: Final = "sales.by-category"
 RULE_STATUS: Final = "rules.status"
-OUTPUTS: Final = (*ROUTED, LATE, DEAD_LETTERS, SALES, RULE_STATUS)
+FRAUD_ALERTS: Final = "fraud.alerts"
+OUTPUTS: Final = (*ROUTED, FRAUD_ALERTS, LATE, DEAD_LETTERS, SALES, RULE_STATUS)
 
 _LAST_ALERTS: Final = 5
+_LAST_SIGNALS: Final = 3
+"""Of fraud.alerts: they come before those of fraud-detection, which gets every failed payment."""
 # The job has seven reasons. More than this many can only be somebody else's, and must not fill the memory.
 _MOST_REASONS: Final = 50
 _OTHER_REASONS: Final = "other"
@@ -67,6 +70,7 @@ class ViewState:
     counts: Counter[str] = field(default_factory=Counter)
     dead_letters: Counter[str] = field(default_factory=Counter)
     alerts: deque[Alert] = field(default_factory=lambda: deque(maxlen=_LAST_ALERTS))
+    signals: deque[Alert] = field(default_factory=lambda: deque(maxlen=_LAST_SIGNALS))
     sales: NewestWindows = field(default_factory=NewestWindows)
     rules: RulesInForce = field(default_factory=RulesInForce)
     rates: dict[str, Rate] = field(default_factory=lambda: {topic: Rate() for topic in (EVENTS, *OUTPUTS)})
@@ -83,6 +87,8 @@ class ViewState:
         try:
             if record.topic == FRAUD:
                 self.alerts.append(decode_alert(record))
+            elif record.topic == FRAUD_ALERTS:
+                self.signals.append(decode_signal(record))
             elif record.topic == DEAD_LETTERS:
                 self._count_dead_letter(record)
             elif record.topic == SALES:

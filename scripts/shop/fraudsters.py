@@ -147,7 +147,7 @@ class Fraudsters:
         for _ in range(rng.randint(1, 3)):
             yield self._view(self._pause(3_000), who)
         for _ in range(rng.choice((1, 1, 2))):
-            yield from self._buy(who, self._total(victim.currency, rng.randint(20_000, 150_000)), victim.card)
+            yield from self._buy(who, self._total(victim.currency, rng.randint(20_000, 150_000)), victim.card, victim)
 
     def _burst(self, now_ms: int) -> _Script:
         """Order after order by one user, before anybody notices that they are not paid, or that a voucher works again and again."""
@@ -159,7 +159,7 @@ class Fraudsters:
         pace_ms = rng.choice((3_000, 15_000, 40_000))
         for _ in range(rng.randint(6, 12)):
             yield self._view(self._pause(pace_ms / 3), who)
-            order, payload = self._order(self._total(customer.currency, rng.randint(500, 8_000)))
+            order, payload = self._order(self._total(customer.currency, rng.randint(500, 8_000)), customer)
             yield _Step(self._pause(pace_ms), who, Kind.ORDER_PLACED, payload, order)
             if rng.random() < 0.2:
                 who = Identity(self._session_id(), customer.sources[0], customer.user_id)
@@ -174,7 +174,7 @@ class Fraudsters:
         for _ in range(rng.randint(1, 4)):
             yield self._view(self._pause(2_500), who)
         usual = customer.spent_minor / customer.orders
-        yield from self._buy(who, self._total(customer.currency, round(usual * rng.uniform(8, 30))), customer.card)
+        yield from self._buy(who, self._total(customer.currency, round(usual * rng.uniform(8, 30))), customer.card, customer)
 
     def _many_accounts(self, _now_ms: int) -> _Script:
         """A farm: one device, a new account for each order, for the sake of the newcomers' discount."""
@@ -234,18 +234,20 @@ class Fraudsters:
         product = self._catalogue.picks[int(self._rng.random() * len(self._catalogue.picks))]
         return _Step(after_ms, who, Kind.PRODUCT_VIEWED, self._catalogue.viewed[0][product])
 
-    def _order(self, total: Money) -> tuple[str, bytes]:
-        """An order of one line, whose price is the total."""
+    def _order(self, total: Money, customer: Customer | None = None) -> tuple[str, bytes]:
+        """An order of one line, whose price is the total; from now on it is part of the customer's history."""
+        if customer is not None:
+            customer.ordered(total.amount_minor)
         order_id = f"o-{self._rng.getrandbits(48):012x}"
         product = self._catalogue.products[int(self._rng.random() * len(self._catalogue.products))]
         line = line_item(product, 1, total.currency)
         line.unit_price.amount_minor = total.amount_minor
         return order_id, _event(order_placed=OrderPlaced(order_id=order_id, lines=[line], total=total))
 
-    def _buy(self, who: Identity, total: Money, card: str) -> _Script:
+    def _buy(self, who: Identity, total: Money, card: str, customer: Customer | None = None) -> _Script:
         checkout = CheckoutStarted(cart_value=total, items=1)
         yield _Step(self._pause(2_000), who, Kind.CHECKOUT_STARTED, _event(checkout_started=checkout))
-        order, payload = self._order(total)
+        order, payload = self._order(total, customer)
         yield _Step(self._pause(2_000), who, Kind.ORDER_PLACED, payload, order)
         yield self._paid(self._pause(2_000), who, order, total, card)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from shop.v1.events_pb2 import Event, Money, OrderPlaced, PaymentFailed
 
 from scripts.demo_app.render import picture, places
-from scripts.demo_app.state import DEAD_LETTERS, FRAUD, RULE_STATUS, SALES, ViewState
+from scripts.demo_app.state import DEAD_LETTERS, FRAUD, FRAUD_ALERTS, RULE_STATUS, SALES, ViewState
 from scripts.outputs.record import Record
 
 NOON_MS = 1_750_000_000_000 // 86_400_000 * 86_400_000 + 43_200_000
@@ -29,6 +29,11 @@ def failure(reason: str, session: str = "s-1") -> Record:
 
 def alert(event: Event) -> Record:
     return Record(FRAUD, event.SerializeToString())
+
+
+def signal(text: str, score: float = 82.0, subject: str = "u-1", reasons: int = 1) -> Record:
+    document = {"subject": subject, "time_ms": NOON_MS, "score": score, "reasons": [{"text": text}] * reasons}
+    return Record(FRAUD_ALERTS, json.dumps(document).encode())
 
 
 def dead_letter(reason: bytes) -> Record:

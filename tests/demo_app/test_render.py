@@ -13,7 +13,7 @@ from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, OUTPUTS, S
 from scripts.demo_app.text import clock, money, rate, safe
 from scripts.outputs.flink import Checkpoint
 from scripts.outputs.record import Offsets, Record
-from tests.demo_app.samples import HOSTILE, NOON_MS, dead_letter, drawn, failure, order, seen, status, window
+from tests.demo_app.samples import HOSTILE, NOON_MS, dead_letter, drawn, failure, order, seen, signal, status, window
 
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _CLEANED = "[bold red]x[/] [2J]0;owned abcd[/nonsense]"
@@ -23,6 +23,7 @@ def busy() -> ViewState:
     """Everything at its most."""
     state = seen(
         *(order(99_999_999, session="s" * 128) for _ in range(6)),
+        *(signal("6 orders by user u-1 within 5 min, more than 5, " * 5, reasons=20) for _ in range(4)),
         *(window(f"category-{number}", 1e9 + number) for number in range(9)),
         *(status(f"rule-{number}", number + 1) for number in range(9)),
         *(dead_letter(f"reason-{number}".encode()) for number in range(12)),
@@ -46,7 +47,8 @@ def test_the_picture_fits(state: ViewState, width: int) -> None:
 
 def test_a_picture_of_a_running_job() -> None:
     state = seen(
-        order(123_456, session="s-42"), failure("declined"), dead_letter(b"clock-gap"), dead_letter(b"clock-gap"), Record(LATE),
+        signal("6 orders within 5 min", reasons=3), order(123_456, session="s-42"), failure("declined"),
+        dead_letter(b"clock-gap"), dead_letter(b"clock-gap"), Record(LATE),
         window("books", 12_345.6), status("orders", 1), status("orders", 1, subtask=1), status("vip", 3),
     )  # fmt: skip
     for second in range(6):
@@ -60,6 +62,8 @@ def test_a_picture_of_a_running_job() -> None:
         "events 10,000 2,000 1,203",
         "clock-gap 2",
         "events.late 1 0",
+        "fraud.alerts 1 0",
+        "12:00:00 82 (+2): 6 orders within 5 min u-1",
         "12:00:00 order over $1000: 1,234.56 USD s-42",
         "12:00:00 payment failed: declined, 19.99 EUR s-1",
         "sales, 11:55:00 to 12:00:00 per minute",
@@ -91,7 +95,8 @@ def test_what_does_not_answer_is_said_and_the_last_known_stays() -> None:
 
 def hostile() -> ViewState:
     state = seen(
-        failure(HOSTILE, session=HOSTILE), order(1, currency=HOSTILE), dead_letter(HOSTILE.encode()), window(HOSTILE, 5, HOSTILE),
+        failure(HOSTILE, session=HOSTILE), signal(HOSTILE, subject=HOSTILE), order(1, currency=HOSTILE),
+        dead_letter(HOSTILE.encode()), window(HOSTILE, 5, HOSTILE),
         status(HOSTILE, 1), status(HOSTILE, 1, "rejected", reason=HOSTILE), status("r", 1, HOSTILE),
     )  # fmt: skip
     state.flink_said(JobStatus(HOSTILE))
@@ -138,7 +143,7 @@ def test_a_line_for_pipes() -> None:
     state.flink_said(JobStatus("RUNNING", Checkpoint(7, NOON_MS - 1_000, 12), 1))
     assert line(state, 0, NOON_MS, UTC) == (
         "12:00:00 RUNNING, checkpoint 7 (1.0 s ago, took 12 ms), restarts 1 | events 10 (–/s, lag 3) | orders 0 | payments 0 | "
-        "session-activity 0 | alerts 1 | late 1 | dead letters 0 | windows 1"
+        "session-activity 0 | fraud alerts 0 | alerts 1 | late 1 | dead letters 0 | windows 1"
     )
 
 
@@ -150,7 +155,7 @@ def test_closing_words() -> None:
         "  routed         8,912 (orders 1,000, payments 900, session-activity 7,000, fraud-detection 12)",
         "  late           34",
         "  dead letters   5 (malformed 4, empty 1)",
-        "  alerts         12",
+        "  alerts         0 of fraud signals, 12 by rules to fraud-detection",
         "  sales windows  360",
     ]
     assert "sent           9,990 (counted in Kafka)" in summary(totals, None)

@@ -8,7 +8,7 @@ from shop.v1.events_pb2 import Event, UserSignedIn
 from scripts.demo_app.state import DEAD_LETTERS, EVENTS, FRAUD, LATE, RULE_STATUS, SALES, ViewState
 from scripts.outputs.record import Offsets, Record
 from scripts.outputs.rules import RuleInForce
-from tests.demo_app.samples import NOON_MS, alert, dead_letter, failure, order, seen, status, window
+from tests.demo_app.samples import NOON_MS, alert, dead_letter, failure, order, seen, signal, status, window
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,15 @@ def test_totals_do_not_change_afterwards() -> None:
     state.observe(dead_letter(b"empty"))
     assert (totals.late, totals.windows, totals.alerts, totals.dead_letters) == (1, 1, 0, {"empty": 1})
     assert totals.topics[RULE_STATUS] == 1
+
+
+def test_alerts_of_fraud_signals_in_words() -> None:
+    state = seen(*(signal(f"reason {number}", score=50.4 + number, reasons=number) for number in range(1, 5)))
+    assert [each.what for each in state.signals] == ["52 (+1): reason 2", "53 (+2): reason 3", "54 (+3): reason 4"]
+    assert state.totals().topics["fraud.alerts"] == 4
+
+
+@pytest.mark.parametrize("value", [b"?", b"{}", b'{"reasons": []}', b'{"reasons": [{}]}', b'{"reasons": [{"text": "x"}], "time_ms": 1}'])
+def test_an_alert_that_cant_be_read_is_counted(value: bytes) -> None:
+    state = seen(Record("fraud.alerts", value))
+    assert (state.unreadable, len(state.signals)) == (1, 0)

@@ -1,8 +1,8 @@
 """Fraud detection on Flink's mini cluster: from events to alerts, over both paths.
 
-    time (s)   0        1      2      3      4      5      6
-    s-1        view     order  order  order  order  order         of one user: the fifth one is one too many
-    s-2                                                    order  nobody has looked at anything before
+    time (s)   0        1      2      3      4      5      6      7
+    s-1        view     order  order  order  order  order  order         of one user: the sixth one is one too many
+    s-2                                                           order  nobody has looked at anything before
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def order(event_id: str, session_id: str, at_s: int, user_id: str = "") -> Event
 
 
 VIEW = event("view", "s-1", 0, user_id="u-1", product_viewed={"product_id": "p"})
-ORDERS = [order(f"order-{number}", "s-1", number, "u-1") for number in range(1, 6)]
-DIRECT = order("direct", "s-2", 6)
+ORDERS = [order(f"order-{number}", "s-1", number, "u-1") for number in range(1, 7)]
+DIRECT = order("direct", "s-2", 7)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def alerts(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def test_an_alert_on_each_path_once(alerts: list[dict[str, Any]]) -> None:
     found = {(each["subject"], each["event_id"], each["order_id"], each["reasons"][0]["rule_id"]) for each in alerts}
-    assert found == {("u-1", "order-5", "o-order-5", "fraud-order-velocity"), ("s-2", "direct", "o-direct", "fraud-no-view")}
+    assert found == {("u-1", "order-6", "o-order-6", "fraud-order-velocity"), ("s-2", "direct", "o-direct", "fraud-no-view")}
     assert len(alerts) == 2
 
 
 def test_the_alert_says_why(alerts: list[dict[str, Any]]) -> None:
     (alert,) = [each for each in alerts if each["subject"] == "u-1"]
     (reason,) = alert["reasons"]
-    assert reason["evidence"] == [f"order-{number}" for number in range(1, 6)]
-    assert (reason["value"], reason["limit"], reason["key"], alert["score"]) == (5, 4, "u-1", reason["score"])
-    assert alert["time_ms"] == BASE_MS + 5_000 < alert["detected_ms"]
+    assert reason["evidence"] == [f"order-{number}" for number in range(1, 7)]
+    assert (reason["value"], reason["limit"], reason["key"], alert["score"]) == (6, 5, "u-1", reason["score"])
+    assert alert["time_ms"] == BASE_MS + 6_000 < alert["detected_ms"]

@@ -117,3 +117,10 @@ def test_client_properties_keep_all_behind_the_first_equals_sign() -> None:
         "empty": "",
     }
     assert Settings().client_properties == {}
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "slide_ms", "top_slide_ms"), [(300_000, 10_000, 60_000), (10_000, 2_000, 2_000), (6_000, 2_000, 2_000), (9, 9, 9)]
+)
+def test_top_products_slide_by_a_fifth_of_the_window_if_the_slide_allows(window_ms: int, slide_ms: int, top_slide_ms: int) -> None:
+    assert Settings(window_ms=window_ms, slide_ms=slide_ms).top_slide_ms == top_slide_ms

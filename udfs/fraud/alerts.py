@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any, Final
+
+import orjson
 
 from udfs.fraud.signals import Firing, Memory
 
@@ -71,4 +72,4 @@ def _alert(firing: Firing, reasons: list[dict[str, Any]], score: float, now_ms: 
         "score": score,
         "reasons": [{name: each[name] for name in _REASON} for each in reasons],
     }
-    return json.dumps(alert, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(alert).decode()

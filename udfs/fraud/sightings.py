@@ -5,15 +5,17 @@ A Sighting carries the rule's parameters, so that the keyed stage never has anot
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import MISSING as REQUIRED
-from dataclasses import dataclass, fields
-from typing import Any, Final, Self
+from datetime import timedelta
+from hashlib import blake2b
+from json.encoder import encode_basestring_ascii as _text
+from typing import Any, Final, NamedTuple, Self
 
-from udfs.rules.aggregates import key_of
-from udfs.rules.language import ANY, Accounts, Deviation, Rule, Travel, Unfamiliar, Velocity
+import orjson
+
+from udfs.rules.aggregates import key_reader
+from udfs.rules.language import ANY, Accounts, Deviation, NoView, Rule, Travel, Unfamiliar, Velocity
 from udfs.rules.paths import money_reader
 from udfs.rules.values import duration, memory
 
@@ -24,8 +26,7 @@ MAX_KEY_LENGTH: Final = 128
 """Longest text of a key that is shown. What is kept is kept by a hash of all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One event as one fraud rule sees it. What a kind of signal does not need has its default, and is not sent.
 
     Attributes:
@@ -64,99 +65,130 @@ class Sighting:
     thing: str = ""
 
     def encoded(self) -> str:
-        """As JSON in ASCII without what separates destinations: `;` and `|` can only be inside of texts, where JSON can escape them."""
-        told = {name: value for name, default in _FIELDS if (value := getattr(self, name)) != default}
-        return json.dumps(told, separators=(",", ":")).replace(";", "\\u003b").replace("|", "\\u007c")
+        """As JSON in ASCII, without the defaults and without what separates destinations."""
+        told = {name: value for name, value in self._asdict().items() if value != self._field_defaults.get(name)}
+        return _separable(json.dumps(told, separators=(",", ":")))
 
     @classmethod
     def decoded(cls, text: str) -> Self:
         """The reverse of `encoded`."""
-        return cls(**json.loads(text))
+        return cls(**orjson.loads(text))
 
 
-_FIELDS: Final = tuple((each.name, each.default if each.default is not REQUIRED else None) for each in fields(Sighting))
+def group_of(text: str) -> str:
+    """The group of an encoded Sighting."""
+    found: str = orjson.loads(text)["group"]
+    return found
+
+
+Look = Callable[[Any, str], str | None]
+"""(event, `common` of it) -> the event as an encoded Sighting of one rule; None if it has no key (nobody signed in), or not what the
+signal looks at."""
+
+
+def common(event: Any) -> str:
+    """What all Sightings of an event say: members of a JSON object, written once for all rules."""
+    payload = event.WhichOneof("payload")
+    order_id = getattr(getattr(event, payload), "order_id", "") if payload is not None else ""
+    user_id = event.user_id
+    told = f'"event_id":{_text(event.event_id)},"session_id":{_text(event.session_id)},"time_ms":{event.event_time_ms}'
+    if user_id:
+        told += f',"user_id":{_text(user_id)}'
+    return f'{told},"order_id":{_text(order_id)}' if order_id else told
+
+
+def compile_look(rule: Rule) -> Look:
+    """How events are told to a rule with a signal. Written out as text: it is made for each order, several times."""
+    signal = rule.when.signal
+    assert signal is not None
+    head = {"rule_id": rule.id, "version": rule.version, "kind": signal.kind, "score": signal.score}
+    if isinstance(signal, NoView):
+        start = _start(head | {"by": "session"} | ({"among_first": signal.among_first} if signal.among_first else {}))
+        return lambda event, told: _separable(
+            f'{start},{told},"group":{_text(f"{rule.id}/{event.session_id}")},"key":{_text(event.session_id)}}}'
+        )
+    what = _WORDS.get(rule.when.events[0], "events") if len(rule.when.events) == 1 else "events"
+    limits, look_at, kept_apart = _parts(signal)
+    start = _start(head | {"by": signal.by, "what": what} | limits)
+    read_key = key_reader(signal.by)
+    measure = "/".join((signal.kind, signal.by, kept_apart, *rule.when.events)).encode()
+
+    def look(event: Any, told: str) -> str | None:
+        key, seen = read_key(event), look_at(event)
+        if key is None or seen is None:
+            return None
+        text, apart = str(key), seen[0]
+        group = blake2b(f"{apart}/{text}/".encode(), digest_size=16)
+        group.update(measure)
+        shown = text if len(text) <= MAX_KEY_LENGTH else text[:MAX_KEY_LENGTH]
+        return _separable(f'{start},{told},"group":"{rule.id}/{group.hexdigest()}","key":{_text(shown)}{seen[1]}}}')
+
+    return look
 
 
 def sighting(rule: Rule, event: Any) -> str | None:
-    """The event as an encoded Sighting; None if it has no key (nobody signed in), or not what the signal looks at."""
-    signal = rule.when.signal
-    assert signal is not None
-    payload = getattr(event, event.WhichOneof("payload") or "", None)
-    common = {
-        "rule_id": rule.id,
-        "version": rule.version,
-        "kind": signal.kind,
-        "score": signal.score,
-        "event_id": event.event_id,
-        "session_id": event.session_id,
-        "time_ms": event.event_time_ms,
-        "user_id": event.user_id,
-        "order_id": getattr(payload, "order_id", ""),
-    }
-    looked = _LOOKS.get(signal.kind, _no_look)(signal, event)
-    if looked is None:
-        return None
-    if signal.kind == "no-view":
-        session = {"group": f"{rule.id}/{event.session_id}", "by": "session", "key": event.session_id}
-        return Sighting(among_first=signal.among_first or 0, **session, **common).encoded()
-    value = key_of(event, signal.by)
-    if value is None:
-        return None
-    parts = (signal.kind, signal.by, *rule.when.events, looked.get("currency", ""), looked.get("of", ""), str(value))
-    group = hashlib.sha256("/".join(parts).encode()).hexdigest()
-    what = _WORDS.get(rule.when.events[0], "events") if len(rule.when.events) == 1 else "events"
-    return Sighting(
-        group=f"{rule.id}/{group[:32]}", by=signal.by, key=str(value)[:MAX_KEY_LENGTH], what=what, **common, **looked
-    ).encoded()
+    """The event as an encoded Sighting of the rule, or None."""
+    return compile_look(rule)(event, common(event))
 
 
-def _window(signal: Velocity | Accounts, event: Any) -> dict[str, Any] | None:
-    if signal.kind == "accounts" and not event.user_id:
-        return None
-    return {"over": signal.over, "window_ms": int(duration(signal.within).total_seconds() * 1000)}
+_Seen = tuple[str, str]
+"""What keeps histories of one key apart (the currency), and more members of the JSON object."""
 
 
-def _amount(signal: Deviation, event: Any) -> dict[str, Any] | None:
-    found = money_reader(signal.amount)(event)
-    if not found:
-        return None
-    return {
-        "over": signal.over,
-        "window_ms": _remembered_ms(signal),
-        "min_count": signal.min_count,
-        "floor": signal.floor,
-        "amount_minor": found[0].amount_minor,
-        "currency": found[0].currency,
-    }
+def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], _Seen | None], str]:
+    """Of a signal: its limits, how it looks at an event, and what belongs to what is remembered."""
+    nothing: _Seen = ("", "")
+    match signal:
+        case Velocity():
+            return {"over": signal.over, "window_ms": _ms(duration(signal.within))}, lambda _: nothing, ""
+        case Accounts():
+            limits = {"over": signal.over, "window_ms": _ms(duration(signal.within))}
+            return limits, lambda event: nothing if event.user_id else None, ""
+        case Deviation():
+            read = money_reader(signal.amount)
+            limits = {"over": signal.over, "window_ms": _ms(memory(signal.remember)), "min_count": signal.min_count, "floor": signal.floor}
+
+            def amount(event: Any) -> _Seen | None:
+                found = read(event)
+                if not found:
+                    return None
+                currency = found[0].currency
+                return currency, f',"amount_minor":{found[0].amount_minor},"currency":{_text(currency)}'
+
+            return limits, amount, ""
+        case Travel():
+            limits = {"over": signal.over, "window_ms": _ms(memory(signal.remember)), "min_km": signal.min_km}
+
+            def country(event: Any) -> _Seen | None:
+                code = event.source.country
+                return ("", f',"country":{_text(code)}') if code else None
+
+            return limits, country, ""
+        case Unfamiliar():
+            read_thing = key_reader(signal.of)
+
+            def thing(event: Any) -> _Seen | None:
+                value = read_thing(event)
+                return None if value is None else ("", f',"thing":{_text(str(value)[:MAX_KEY_LENGTH])}')
+
+            return {"of": signal.of, "min_count": signal.min_count, "window_ms": _ms(memory(signal.remember))}, thing, signal.of
+        case _:
+            raise TypeError(type(signal).__name__)
 
 
-def _country(signal: Travel, event: Any) -> dict[str, Any] | None:
-    country = event.source.country
-    if not country:
-        return None
-    return {"over": signal.over, "window_ms": _remembered_ms(signal), "min_km": signal.min_km, "country": country}
+def _ms(length: timedelta) -> int:
+    return length // timedelta(milliseconds=1)
 
 
-def _thing(signal: Unfamiliar, event: Any) -> dict[str, Any] | None:
-    thing = key_of(event, signal.of)
-    if thing is None:
-        return None
-    told = {"of": signal.of, "thing": str(thing)[:MAX_KEY_LENGTH], "min_count": signal.min_count}
-    return told | {"window_ms": _remembered_ms(signal)}
+def _start(members: dict[str, Any]) -> str:
+    return json.dumps(members, separators=(",", ":"))[:-1]
 
 
-def _remembered_ms(signal: Deviation | Travel | Unfamiliar) -> int:
-    return int(memory(signal.remember).total_seconds() * 1000)
+def _separable(token: str) -> str:
+    """`;` and `|` separate destinations; in JSON they can only be inside of texts, where JSON can escape them."""
+    return token.replace(";", "\\u003b").replace("|", "\\u007c")
 
 
-def _no_look(_signal: Any, _event: Any) -> dict[str, Any]:
-    return {}
-
-
-_LOOKS: Final[dict[str, Callable[[Any, Any], dict[str, Any] | None]]] = {
-    "velocity": _window, "accounts": _window, "deviation": _amount, "travel": _country,
-    "unfamiliar": _thing,
-}  # fmt: skip
 _WORDS: Final = {
     "product_viewed": "views", "product_searched": "searches", "product_added_to_cart": "additions to a cart",
     "product_removed_from_cart": "removals from a cart", "checkout_started": "checkouts", "order_placed": "orders",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from udfs.rules.language import Rule
@@ -65,7 +66,7 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
     """
     aggregate = rule.when.aggregate
     assert aggregate is not None
-    key = key_of(event, aggregate.by)
+    key = key_reader(aggregate.by)(event)
     amount = 1 if aggregate.sum is None else scalar_reader(aggregate.sum)(event)
     if key is None or amount is MISSING or not isinstance(amount, int | float):
         return None
@@ -82,10 +83,19 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
     ).encoded()
 
 
-def key_of(event: Any, by: str) -> Any:
-    """What an event is grouped by: `by` is a name of the language, or a path. None if the event has no such thing."""
-    keys = (scalar_reader(path)(event) for path in _KEYS.get(by, (by,)))
-    return next((each for each in keys if each not in (MISSING, "")), None)
+@lru_cache(maxsize=1_000)
+def key_reader(by: str) -> Callable[[Any], Any]:
+    """How to read what an event is grouped by: `by` is a name of the language, or a path. It gives None if the event has no such thing."""
+    readers = tuple(scalar_reader(path) for path in _KEYS.get(by, (by,)))
+
+    def read(event: Any) -> Any:
+        for reader in readers:
+            value = reader(event)
+            if value is not MISSING and value != "":
+                return value
+        return None
+
+    return read
 
 
 class SlidingSum:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from google.protobuf.field_mask_pb2 import FieldMask
 from shop.v1.events_pb2 import Event
 
-from udfs.fraud.sightings import SIGNAL_MARK, sighting
+from udfs.fraud.sightings import SIGNAL_MARK, Look, common, compile_look
 from udfs.rules.aggregates import observation
 from udfs.rules.conditions import Predicate, Slots, Values, compile_when, conjunction
 from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, NoView, Rule
@@ -72,6 +72,8 @@ class _Compiled:
     is_shadow: bool
     is_plain: bool
     is_unconditional: bool
+    look: Look | None
+    """Of a rule with a signal."""
     demanded: tuple[int, tuple[str, ...]] | None
     """A slot and the texts of which it must have one for the rule to match, if there is such a condition."""
 
@@ -219,7 +221,7 @@ class RuleSet:
                 matched = [each for each in candidates if _holds(each, values)]
         matched = _routing(plan, matched)
         # A signal looks at an event, and sends it nowhere.
-        if plan.fallbacks and all(each.rule.when.signal is not None for each in matched):
+        if plan.fallbacks and all(each.look is not None for each in matched):
             matched = matched + _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
         return matched
 
@@ -237,11 +239,14 @@ class RuleSet:
         unordered = [token for order, token in chosen.values() if order == "none"]
         unordered += [AGGREGATE_MARK + told for told in observations]
         ordered = [token for order, token in chosen.values() if order == "session"]
-        for rule in [each.rule for each in matched if each.rule.when.signal is not None]:
-            told = sighting(rule, event)
-            if told is not None:
-                # What a session has viewed before is known where its events are in order.
-                (ordered if isinstance(rule.when.signal, NoView) else unordered).append(SIGNAL_MARK + told)
+        of_all = ""
+        for compiled in matched:
+            if compiled.look is not None:
+                of_all = of_all or common(event)
+                told = compiled.look(event, of_all)
+                if told is not None:
+                    # What a session has viewed before is known where its events are in order.
+                    (ordered if isinstance(compiled.rule.when.signal, NoView) else unordered).append(SIGNAL_MARK + told)
         return Route(ordered=DESTINATION_SEPARATOR.join(ordered), unordered=DESTINATION_SEPARATOR.join(unordered))
 
     def _token(self, destination: Destination, event: Event) -> str:
@@ -305,12 +310,13 @@ class RuleSet:
             is_shadow=rule.mode == "shadow",
             is_plain=rule.when.aggregate is None and rule.when.signal is None and all(destination.plain for destination in rule.to),
             is_unconditional=_is_unconditional(rule),
+            look=None if rule.when.signal is None else compile_look(rule),
             demanded=None if demanded is None else (slots.of(demanded[0]), demanded[1]),
         )
 
 
 def _types(rule: Rule) -> tuple[str, ...]:
-    return _ALL_TYPES if ANY in rule.when.events else rule.when.events
+    return _ALL_TYPES if ANY in rule.when.events else tuple(dict.fromkeys(rule.when.events))
 
 
 def _rank(rule: Rule) -> tuple[int, str]:

@@ -21,6 +21,7 @@ ID = "must match '^[a-z0-9][a-z0-9-]{0,63}$'"
 MOMENT = "must be a date and time with a time zone, such as 2026-12-01T00:00:00Z"
 FIELD = "must be a field of the event's schema, such as user_id or order_placed.total"
 GROUPING = "must be one of session, user, card, ip, device, or a path to one field of the event's schema"
+SIGNALS = "must be a signal: a mapping with the key kind, one of velocity, accounts, deviation, travel, unfamiliar, no-view"
 KINDS = "must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not"
 
 
@@ -45,6 +46,17 @@ def aggregate(**changes: Any) -> dict[str, Any]:
     entries = {"count": "events", "by": "user", "within": "10m", "op": ">=", "value": 3, **changes}
     chosen = {key: value for key, value in entries.items() if value is not None}
     return samples.rule(when={"events": ["*"], "aggregate": chosen}, to=[{"topic": "orders", "order": "none"}])
+
+
+def signal(kind: str = "velocity", **changes: Any) -> dict[str, Any]:
+    """A change to None takes the key away."""
+    entries: dict[str, Any] = {"kind": kind, "score": 50}
+    entries |= {"by": "user", "within": "10m", "over": 3} if kind in ("velocity", "accounts") else {}
+    entries |= {"amount": "$.order_placed.total", "over": 3} if kind == "deviation" else {}
+    entries |= {"over": 1000} if kind == "travel" else {}
+    entries |= {"of": "device"} if kind == "unfamiliar" else {}
+    chosen = {key: value for key, value in (entries | changes).items() if value is not None}
+    return samples.rule(when={"events": ["order_placed"], "signal": chosen}, to=None)
 
 
 ENVELOPE: dict[str, tuple[Any, str]] = {
@@ -180,6 +192,40 @@ AGGREGATE: dict[str, tuple[Any, str]] = {
     "first of a group": (aggregate() | {"match": "first", "group": "g"}, "when.aggregate goes with neither match: first nor"),
 }
 
+SIGNAL: dict[str, tuple[Any, str]] = {
+    "no mapping": (samples.rule(when={"events": ["*"], "signal": 1}, to=None), f"when.signal is 1, {SIGNALS}"),
+    "no kind": (signal(kind=None), "when.signal is {'score': 50"),
+    "no such kind": (signal(kind="speed"), "when.signal is {'kind': 'speed', 'score': 50}, must be a signal: "),
+    "kind is a list": (signal() | {"when": {"events": ["*"], "signal": {"kind": ["velocity"]}}}, "when.signal is {'kind': ['velocity']}"),
+    "a key of another kind": (signal(amount="$.order_placed.total"), "when.signal.amount is not a key that is allowed here, allowed are"),
+    "no score": (signal(score=None), "when.signal.score is missing"),
+    "score 0": (signal(score=0), "when.signal.score is 0, must be greater than or equal to 1"),
+    "score over 100": (signal(score=101), "when.signal.score is 101, must be less than or equal to 100"),
+    "score is a float": (signal(score=50.5), "when.signal.score is 50.5, must be a whole number"),
+    "by nobody": (signal(by="nobody"), f"when.signal.by is 'nobody', {GROUPING}"),
+    "by is missing": (signal(by=None), "when.signal.by is missing"),
+    "more than is remembered": (signal(over=64), "when.signal.over is 64, must be less than 64"),
+    "more than none": (signal(over=0), "when.signal.over is 0, must be greater than or equal to 1"),
+    "over an hour": (signal(within="2h"), "when.signal.within is '2h', must be longer than nothing and no longer than 1h"),
+    "users of a user": (signal("accounts"), "when.signal is {'kind': 'accounts'"),
+    "amount of no money": (signal("deviation", amount="$.user_id"), "when.signal.amount is '$.user_id', must lead to money"),
+    "no deviation": (signal("deviation", over=0), "when.signal.over is 0, must be greater than 0"),
+    "one amount": (signal("deviation", min_count=1), "when.signal.min_count is 1, must be greater than or equal to 2"),
+    "floor below 0": (signal("deviation", floor=-1), "when.signal.floor is -1, must be greater than or equal to 0"),
+    "remembered for ever": (signal("travel", remember="91d"), "when.signal.remember is '91d', must be longer than nothing and no longer"),
+    "remembered for minutes": (signal("travel", remember="10m"), "when.signal.remember is '10m', must be a length of time such as 12h"),
+    "no speed": (signal("travel", over=-1), "when.signal.over is -1, must be greater than 0"),
+    "a user new to the user": (signal("unfamiliar", of="user"), "when.signal is {'kind': 'unfamiliar'"),
+    "new to nothing": (signal("unfamiliar", of=None), "when.signal.of is missing"),
+    "the first none": (signal("no-view", among_first=0), "when.signal.among_first is 0, must be greater than or equal to 1"),
+    "no view before a payment": (
+        signal("no-view") | {"when": {"events": ["payment_failed"], "signal": {"kind": "no-view", "score": 1}}},
+        "a signal of kind no-view takes events: [order_placed]",
+    ),
+    "with a destination": (signal() | {"to": [{"topic": "orders"}]}, "a rule with when.signal takes no to: what it finds goes to"),
+    "first of a group": (signal() | {"match": "first", "group": "g"}, "when.signal goes with neither match: first nor when.unmatched nor"),
+}
+
 TO: dict[str, tuple[Any, str]] = {
     "no to": (samples.rule(to=None), "to is missing"),
     "empty": (to(), f"to is [], {AT_LEAST_ONE}"),
@@ -206,7 +252,7 @@ TO: dict[str, tuple[Any, str]] = {
 
 REFUSED = {
     f"{part}: {name}": case
-    for part, cases in (("rule", ENVELOPE), ("when", WHEN), ("aggregate", AGGREGATE), ("to", TO))
+    for part, cases in (("rule", ENVELOPE), ("when", WHEN), ("aggregate", AGGREGATE), ("signal", SIGNAL), ("to", TO))
     for name, case in cases.items()
 }
 
@@ -252,6 +298,15 @@ def test_fields_are_masked_only_with_a_key() -> None:
     assert parse_rule(text, samples.TOPICS, can_mask=True).to[0].mask == ("user_id",)
     with pytest.raises(InvalidRule, match=r"^to\[0\]\.mask needs the job's --mask-key-file$"):
         parse_rule(text, samples.TOPICS, can_mask=False)
+
+
+@pytest.mark.parametrize("kind", ["velocity", "deviation", "travel", "unfamiliar", "no-view"])
+def test_a_signal_has_no_destination_and_needs_a_stage_for_alerts(kind: str) -> None:
+    rule = samples.parsed(signal(kind))
+    assert rule.to == ()
+    assert repr(samples.parsed(json.loads(rule.model_dump_json(by_alias=True, exclude_unset=True)))) == repr(rule)
+    with pytest.raises(InvalidRule, match=r"^when\.signal needs fraud detection, and the job runs with --no-fraud$"):
+        parse_rule(json.dumps(signal(kind)), samples.TOPICS, has_alerts=False)
 
 
 def test_the_shortest_rule_and_its_defaults() -> None:

@@ -79,7 +79,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
           SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
         ) WHERE copy = 1""")
-    share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS)
+    # Also: what was late before a restore is late after it.
+    share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS, keep_event_time=True)
 
     # -- 3. Destinations with order "none": at once, late or not; some of them only once a rule has counted enough ---------
     tables.execute_sql("""

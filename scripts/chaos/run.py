@@ -26,10 +26,10 @@ from scripts.stack import Stack, StackError
 from scripts.stack.paths import PYTHON, ROOT
 
 IDLE_MS, CHECKPOINT_MS = 3_000, 1_000
-# What the job and its checker agree on: windows that close while a cell runs.
+# What the job and the checker must agree on, as options of both. Short, so that windows and sessions end within a cell.
 AGREED = (
-    "--window-ms", "10000", "--slide-ms", "2000", "--lateness-ms", "1000", "--totals-ms", "5000", "--session-gap-ms", "4000",
-    "--session-step-ms", "500", "--payment-within-ms", "8000",
+    "--window-ms", "10000", "--slide-ms", "2000", "--lateness-ms", "1000", "--totals-ms", "5000",
+    "--session-gap-ms", "4000", "--session-step-ms", "500", "--payment-within-ms", "8000",
 )  # fmt: skip
 # A heartbeat time-out that is short against a fault, so that a pause is one: Flink's default is 50 s.
 _FLINK = {"heartbeat.interval": "2000", "heartbeat.timeout": "8000"}

@@ -30,37 +30,37 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     A session window of exact times is extended by each event: two writes for the window, two for its timer. So the windows see
     time in steps (`window_time` of a tumbling window, which keeps no state), and within a step only the sums are written.
     """
-    at_ms = epoch_ms("event_time")
     # An empty user ends the text with a separator; an order's user ends its first line too.
     first_line = f"CASE WHEN facts LIKE 'O%' THEN SPLIT_INDEX(facts, '{LINE_SEPARATOR}', 0) ELSE facts END"
-    user = f"CONCAT({sortable(at_ms)}, {facts.field('user_id', first_line)})"
+    user = f"CONCAT({sortable(epoch_ms('event_time'))}, {facts.field('user_id', first_line)})"
     quantity = facts.field("quantity", "facts")
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW telling_steps AS
-        SELECT session_id, SUBSTRING(facts FROM 1 FOR 1) AS kind, {at_ms} AS at_ms, event_time,
+        SELECT session_id, SUBSTRING(facts FROM 1 FOR 1) AS kind, event_time,
                CASE WHEN facts LIKE '%{FIELD_SEPARATOR}' THEN '' ELSE {user} END AS user_at,
                CASE WHEN facts LIKE 'C%' THEN {quantity} WHEN facts LIKE 'R%' THEN -{quantity} ELSE CAST(0 AS BIGINT) END AS pieces
         FROM punctual WHERE facts <> ''""")
-    tables.execute_sql(f"""
+    tables.execute_sql("""
         CREATE TEMPORARY VIEW silent_steps AS
-        SELECT session_id, '' AS kind, {at_ms} AS at_ms, event_time, '' AS user_at, CAST(0 AS BIGINT) AS pieces
+        SELECT session_id, '' AS kind, event_time, '' AS user_at, CAST(0 AS BIGINT) AS pieces
         FROM punctual WHERE facts = ''""")
     # Two branches, also because Flink 2.3 can't plan SESSION directly over TUMBLE: a NullPointerException of
     # PullUpWindowTableFunctionIntoWindowAggregateRule.
     stepped = " UNION ALL ".join(
-        f"""SELECT session_id, kind, at_ms, user_at, pieces, window_time AS step
+        f"""SELECT session_id, kind, event_time, user_at, pieces, window_time AS step
             FROM TABLE(TUMBLE(TABLE {name}, DESCRIPTOR(event_time), {interval(settings.session_step_ms)}))"""
         for name in ("telling_steps", "silent_steps")
     )
     tables.execute_sql(f"CREATE TEMPORARY VIEW session_steps AS {stepped}")
     names = {"V": "views", "C": "carts", "O": "orders"}
     counts = ", ".join(f"""{count_if(f"kind = '{kind}'")} AS `{name}`""" for kind, name in names.items())
+    first_ms, last_ms = epoch_ms("first_time"), epoch_ms("last_time")
     statements.add_insert_sql(f"""
         INSERT INTO closed_sessions
-        SELECT session_id, SUBSTRING(last_user FROM {SORTABLE_DIGITS + 1}), first_ms, last_ms, last_ms - first_ms,
+        SELECT session_id, SUBSTRING(last_user FROM {SORTABLE_DIGITS + 1}), {first_ms}, {last_ms}, {last_ms} - {first_ms},
                events, `views`, `carts`, `orders`, pieces > 0 AND `orders` = 0
         FROM (
-          SELECT session_id, window_start, window_end, MIN(at_ms) AS first_ms, MAX(at_ms) AS last_ms,
+          SELECT session_id, window_start, window_end, MIN(event_time) AS first_time, MAX(event_time) AS last_time,
                  COUNT(*) AS events, {counts}, SUM(pieces) AS pieces, MAX(user_at) AS last_user
           FROM TABLE(SESSION(TABLE session_steps PARTITION BY session_id, DESCRIPTOR(step), {interval(settings.session_gap_ms)}))
           GROUP BY session_id, window_start, window_end)""")

@@ -102,6 +102,6 @@ def _top_products(settings: Settings) -> str:
                    PARTITION BY window_start, window_end, currency ORDER BY amount_minor DESC, product_id, category) AS place
           FROM (
             SELECT currency, product_id, category, window_start, window_end, SUM(quantity) AS quantity, SUM(amount_minor) AS amount_minor
-            FROM TABLE(HOP(TABLE sold, DESCRIPTOR(event_time), {interval(settings.slide_ms)}, {interval(settings.window_ms)}))
+            FROM TABLE(HOP(TABLE sold, DESCRIPTOR(event_time), {interval(settings.top_slide_ms)}, {interval(settings.window_ms)}))
             GROUP BY currency, product_id, category, window_start, window_end))
         WHERE place <= {TOP}"""

@@ -253,7 +253,8 @@ class Settings:
             "choices": PYTHON_MODES,
         },
     )
-    buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer"})
+    buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer on its way to a route"})
+    insight_buffer_timeout_ms: int = field(default=100, metadata={"help": "the same on the way to sales and recommendations"})
     watermark_interval_ms: int = field(default=50, metadata={"help": "how often watermarks go out"})
 
     def __post_init__(self) -> None:
@@ -261,7 +262,7 @@ class Settings:
             _require(bool(getattr(self, name).strip()), name, getattr(self, name), "must not be empty")
         for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "must be > 0")
-        for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
+        for name in ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
         _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
@@ -292,6 +293,15 @@ class Settings:
     @property
     def topics(self) -> Topics:
         return Topics(self.topic_prefix, self.destinations)
+
+    @property
+    def top_slide_ms(self) -> int:
+        """Slide of sales.top-products: a fifth of the window, if that is a multiple of its slide, else the slide itself.
+
+        At each slide, every product that sold in the window is read once for each slide in it: at 30 slides more reads than events.
+        """
+        slides = self.window_ms // self.slide_ms
+        return self.window_ms // 5 if slides % 5 == 0 else self.slide_ms
 
     @property
     def client_properties(self) -> dict[str, str]:

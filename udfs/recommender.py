@@ -1,15 +1,16 @@
 """The keyed Python stages of the recommendations: thin adapters between Flink and udfs/recommendations/.
 
 They see sums of whole windows and not events: one row for each product, category or session that was active in a window.
+State is JSON text: of an array of bytes, thread mode in PyFlink 2.3 makes a tuple of numbers, and it fails where there is none yet.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from pyflink.common import Row, Types
 from pyflink.datastream import TimeDomain
 from pyflink.datastream.functions import KeyedBroadcastProcessFunction, KeyedProcessFunction, RuntimeContext
@@ -43,7 +44,7 @@ class RecommenderSettings:
 
 def popularity_state() -> MapStateDescriptor:
     """Broadcast state: one entry, the packed Popularity."""
-    return MapStateDescriptor(_POPULARITY, Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
+    return MapStateDescriptor(_POPULARITY, Types.STRING(), Types.STRING())
 
 
 class Recommender(KeyedBroadcastProcessFunction):
@@ -62,7 +63,7 @@ class Recommender(KeyedBroadcastProcessFunction):
         self._memory_ms = self._settings.memory_ms
         # Descriptors that have touched Java do not pickle, so they are built here and not in __init__.
         self._popularity_state = popularity_state()
-        self._product = runtime_context.get_state(ValueStateDescriptor("product", Types.PRIMITIVE_ARRAY(Types.BYTE())))
+        self._product = runtime_context.get_state(ValueStateDescriptor("product", Types.STRING()))
         self._popularity: Popularity | None = None
 
     def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
@@ -134,7 +135,7 @@ class TrendKeeper(KeyedProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         self._half_life_ms = self._settings.trending_half_life_ms
         self._memory_ms = self._settings.memory_ms
-        self._trend = runtime_context.get_state(ValueStateDescriptor("trend", Types.PRIMITIVE_ARRAY(Types.BYTE())))
+        self._trend = runtime_context.get_state(ValueStateDescriptor("trend", Types.STRING()))
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         category, text, time_ms = value[0], value[1], value[2]
@@ -168,4 +169,4 @@ def _items(scored: Scored) -> list[dict[str, Any]]:
 
 
 def _json(**values: Any) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(values).decode()

@@ -25,7 +25,12 @@ from scripts.chaos.workload import RULE_ID, Generators, RulePushes
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import PYTHON, ROOT
 
-WINDOW_MS, SLIDE_MS, LATENESS_MS, IDLE_MS, CHECKPOINT_MS = 10_000, 2_000, 1_000, 3_000, 1_000
+IDLE_MS, CHECKPOINT_MS = 3_000, 1_000
+# What the job and the checker must agree on, as options of both. Short, so that windows and sessions end within a cell.
+AGREED = (
+    "--window-ms", "10000", "--slide-ms", "2000", "--lateness-ms", "1000", "--totals-ms", "5000",
+    "--session-gap-ms", "4000", "--session-step-ms", "500", "--payment-within-ms", "8000",
+)  # fmt: skip
 # A heartbeat time-out that is short against a fault, so that a pause is one: Flink's default is 50 s.
 _FLINK = {"heartbeat.interval": "2000", "heartbeat.timeout": "8000"}
 _VERIFY_S = 150
@@ -177,8 +182,8 @@ def _job(stack: Stack, cell: Cell, name: str) -> Iterator[Job]:
     topics = Topics(prefix=f"{name}.")
     stack.create_topics(topics, cell.workload.partitions)
     options = (
-        "--topic-prefix", topics.prefix, "--group-id", name, "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS),
-        "--lateness-ms", str(LATENESS_MS), "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", str(CHECKPOINT_MS), *cell.workload.job,
+        "--topic-prefix", topics.prefix, "--group-id", name, *AGREED, "--idle-ms", str(IDLE_MS),
+        "--checkpoint-interval-ms", str(CHECKPOINT_MS), *cell.workload.job,
     )  # fmt: skip
     job = Job(stack, topics, options)
     job.submit()
@@ -226,8 +231,7 @@ def _verify(bootstrap: str, topics: Topics, ledgers: Sequence[Path]) -> dict[str
     """The checker's report, once all is there or after some minutes."""
     given = [part for ledger in ledgers for part in ("--ledger", str(ledger))]
     command = [str(PYTHON), "-m", "scripts.checker.verify", "--bootstrap", bootstrap, "--topic-prefix", topics.prefix, *given,
-               "--window-ms", str(WINDOW_MS), "--slide-ms", str(SLIDE_MS), "--lateness-ms", str(LATENESS_MS), "--windows-closed", "all",
-               "--wait", str(_VERIFY_S), "--json"]  # fmt: skip
+               *AGREED, "--windows-closed", "all", "--wait", str(_VERIFY_S), "--json"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if not done.stdout.strip():
         raise RuntimeError(f"the checker could not check: {done.stderr.strip()[-300:]}")

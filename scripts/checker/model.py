@@ -223,6 +223,11 @@ class Terms:
     topic_prefix: str = ""
     examples: int = 10
 
+    @property
+    def top_slide_ms(self) -> int:
+        """Top products slide five times in a window, unless the window's slides can't be put into five groups."""
+        return self.slide_ms if (self.window_ms // self.slide_ms) % 5 else self.window_ms // 5
+
 
 @dataclass(frozen=True, slots=True)
 class TopicCount:

@@ -85,7 +85,7 @@ def compare_recommendations(
     return {
         BY_PRODUCT: _compare_products(expected, outputs.of_topic(BY_PRODUCT), terms, findings),
         TRENDING: _compare_trends(expected, outputs.of_topic(TRENDING), terms, findings),
-        BY_USER: _compare_visits(expected, outputs.of_topic(BY_USER), findings),
+        BY_USER: _compare_visits(expected, outputs.of_topic(BY_USER), terms, findings),
     }
 
 
@@ -172,6 +172,7 @@ def _fade(windows: Mapping[int, Sums], expected: Expected, terms: Terms) -> None
     viewed, bought, trends = (defaultdict[str, _Parts](dict) for _ in range(3))
     known: _Parts = {}
     own: _Parts = {}
+    categories: dict[str, str] = {}
     for end_ms, window in sorted(windows.items()):
         slow = (end_ms, terms.recommendation_half_life_ms)
         in_categories: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -184,17 +185,19 @@ def _fade(windows: Mapping[int, Sums], expected: Expected, terms: Terms) -> None
         popular = {product: _total(parts, *slow) for product, parts in known.items()}
         least = min(popular.values()) if len(popular) >= KNOWN_TO_BE_POPULAR else 0.0
         together, orders = _by_first(window.together), _by_first(window.bought)
-        for product in {product for _, product in window.own}:
-            strongest, sold = (_strongest(pairs[product], REMEMBERED) for pairs in (together, orders))
+        # One that was looked at in the window before may be paired in this one without being looked at again.
+        for product in {product for _, product in window.own} | together.keys() | orders.keys():
+            strongest, sold = (_strongest(pairs.get(product, {}), REMEMBERED) for pairs in (together, orders))
             seen = Counter(strongest)
             for other, count in sold.items():
                 seen[other] += WEIGHTS["order_placed"] * count
             _add(viewed[product], seen, REMEMBERED, *slow)
             _add(bought[product], sold, REMEMBERED, *slow)
-            weight = _total(own[product], *slow)
-            category = max((count, name) for (name, item), count in window.own.items() if item == product)[1]
+            weight = _total(own.get(product, ()), *slow)
+            named = [(count, name) for (name, item), count in window.own.items() if item == product and name]
+            categories[product] = max(named)[1] if named else categories.get(product, "")
             scores = [_scores(sums[product], weight, popular, least, *slow) for sums in (viewed, bought)]
-            expected.products.setdefault(product, {})[end_ms] = (category, scores[0], scores[1])
+            expected.products.setdefault(product, {})[end_ms] = (categories[product], scores[0], scores[1])
         for category, products in in_categories.items():
             if category:
                 quick = (end_ms, terms.trending_half_life_ms)
@@ -302,7 +305,7 @@ def _compare_trends(expected: Expected, outputs: Sequence[Output], terms: Terms,
     return count.done()
 
 
-def _compare_visits(expected: Expected, outputs: Sequence[Output], findings: Findings) -> WindowCount:
+def _compare_visits(expected: Expected, outputs: Sequence[Output], terms: Terms, findings: Findings) -> WindowCount:
     count, seen = _Count(), set()
     for output, row in _rows(BY_USER, None, outputs, findings, count):
         session_id, time_ms, items = row["session_id"], row["time_ms"], row["items"]
@@ -329,10 +332,10 @@ def _compare_visits(expected: Expected, outputs: Sequence[Output], findings: Fin
         if output.key != (row["user_id"] or session_id).encode():
             findings.add(Problem.WRONG_KEY, BY_USER, "{}: key {!r}", output.place, output.key)
         _judge(BY_USER, output, row, faults, findings, count)
-    # Nothing can be answered before the first window has been summed up, and by the second perhaps not everywhere.
-    ends = sorted({end_ms for _, end_ms in expected.visits})
+    # Nothing can be answered before the first window has been summed up, and in the one after perhaps not everywhere.
+    first_ms = min((end_ms for _, end_ms in seen), default=0)
     for session_id, end_ms in expected.visits.keys() - seen:
-        if end_ms in ends[:2]:
+        if end_ms <= first_ms + terms.recommendation_window_ms:
             continue
         if end_ms <= (count.newest_ms or 0):
             count.lost += 1

@@ -108,7 +108,7 @@ def top_products(steps: Iterable[Step], terms: Terms) -> list[Row]:
         if step.kind != "order_placed":
             continue
         order = step.event.order_placed
-        for start_ms in window_starts(step.time_ms, terms.window_ms, terms.slide_ms):
+        for start_ms in window_starts(step.time_ms, terms.window_ms, terms.top_slide_ms):
             products = sums.setdefault((start_ms, order.total.currency), {})
             for line in order.lines:
                 sold = products.setdefault((line.product_id, line.category), [0, 0])

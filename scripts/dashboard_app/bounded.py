@@ -69,13 +69,18 @@ class _Window(Generic[Key, Value]):
     def __init__(self, now_s: float) -> None:
         self.begun_s = self.changed_s = now_s
         self.rows: dict[Key, Value] = {}
+        self._whole = False
+
+    def whole(self, now_s: float) -> bool:
+        self._whole = self._whole or now_s - self.changed_s >= _QUIET_S or now_s - self.begun_s >= _PATIENCE_S
+        return self._whole
 
 
 class Windows(Generic[Key, Value]):
     """The newest windows, each with its rows by key.
 
     A window counts as whole once no row of it has come for a moment: a sum over the half of its rows would be wrong for the blink of
-    an eye, and a page that shows it would flicker.
+    an eye, and a page that shows it would flicker. Once whole it stays so, and a row that comes later is shown at once.
     """
 
     def __init__(self, most_windows: int, most_rows: int) -> None:
@@ -101,11 +106,7 @@ class Windows(Generic[Key, Value]):
 
     def whole(self, now_s: float) -> list[tuple[Span, dict[Key, Value]]]:
         """The windows that are whole, oldest first."""
-        return [
-            (span, window.rows)
-            for span, window in sorted(self._windows.items())
-            if now_s - window.changed_s >= _QUIET_S or now_s - window.begun_s >= _PATIENCE_S
-        ]
+        return [(span, window.rows) for span, window in sorted(self._windows.items()) if window.whole(now_s)]
 
     def newest(self, now_s: float) -> tuple[Span, dict[Key, Value]] | None:
         """The newest window that is whole."""

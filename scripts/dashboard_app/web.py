@@ -27,13 +27,14 @@ MOST_CLIENTS: Final = 64
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
-def create_app(shared: Shared, hosts: Collection[str] = ()) -> Starlette:
+def create_app(shared: Shared, hosts: Collection[str] = (), interval_s: float = 1.0) -> Starlette:
     """The application; its `state.hub` is to be closed before the server ends, else the server waits for the pages to leave.
 
     Args:
         hosts: names under which it may be asked, besides localhost and IP addresses.
+        interval_s: how often pages get news.
     """
-    hub = Hub(shared.sections)
+    hub = Hub(shared.sections, interval_s)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -36,15 +36,18 @@ class Interaction(NamedTuple):
 
 def simulated(seed: int, events: int, rate: float) -> list[Interaction]:
     """`events` of the simulated shop, `rate` a second of event time, in the order of time."""
+    return [event for batch in simulated_batches(seed, events, rate) for event in batch]
+
+
+def simulated_batches(seed: int, events: int, rate: float) -> Iterator[list[Interaction]]:
+    """The same, without holding all of them."""
     shop = Shop(Settings(seed=seed, start_ms=START_MS, sessions=max(20, round(rate * _VISITORS_PER_RATE)), disturbances=UNDISTURBED))
-    found: list[Interaction] = []
     for begin in range(0, events, _BATCH):
         times_ms = (START_MS + int(number * 1_000 / rate) for number in range(begin, min(begin + _BATCH, events)))
-        found.extend(_of_event(Event.FromString(record.value or b"")) for record in shop.records(times_ms))
-    return found
+        yield [of_event(Event.FromString(record.value or b"")) for record in shop.records(times_ms)]
 
 
-def _of_event(event: Event) -> Interaction:
+def of_event(event: Event) -> Interaction:
     kind, items = "", ()
     match event.WhichOneof("payload"):
         case "product_viewed":

@@ -41,7 +41,8 @@ class Learner:
 
     def __init__(self, lengths: Lengths = Lengths()) -> None:
         self._lengths = lengths
-        self._before: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=STEPS))  # session -> products; "" is none
+        self._before: defaultdict[str, deque[str]] = defaultdict(_no_products)  # session -> products; "" is none
+        self._last_ms: dict[str, int] = {}  # session -> its last event
         self._window: _Window | None = None
         self.products: defaultdict[str, Neighbours] = defaultdict(Neighbours.new)
         self.trends: defaultdict[str, Trend] = defaultdict(Trend.new)
@@ -65,6 +66,7 @@ class Learner:
         for product in set(before) - {looked_at, ""} if looked_at else ():
             window.together[min(looked_at, product), max(looked_at, product)] += weight
         before.append(looked_at)
+        self._last_ms[event.session_id] = event.time_ms
 
     def close(self) -> None:
         if self._window is None:
@@ -73,12 +75,15 @@ class Learner:
         self._window, self.time_ms = None, window.end_ms
         viewed, bought = _both_ways(window.together), _both_ways(window.bought)
         by_category: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+        own: defaultdict[str, tuple[float, str]] = defaultdict(lambda: (0.0, ""))
         for (category, product), weight in window.own.items():
             by_category[category].append((product, weight))
-            found = ProductWindow(
-                category, weight, _strongest(viewed[product], neighbours.CAPACITY), _strongest(bought[product], neighbours.CAPACITY)
-            )
-            self.products[product].add(found, window.end_ms, half_life_ms)
+            own[product] = (own[product][0] + weight, category)
+        # One that was looked at in the window before may be paired in this one without being looked at again.
+        for product in own.keys() | viewed.keys() | bought.keys():
+            strongest = (_strongest(pairs.get(product, ()), neighbours.CAPACITY) for pairs in (viewed, bought))
+            weight, category = own[product]
+            self.products[product].add(ProductWindow(category, weight, *strongest), window.end_ms, half_life_ms)
         for category, weights in by_category.items():
             strongest = _strongest(weights, trending.CAPACITY)
             self.trends[category].add(strongest, window.end_ms, self._lengths.trending_half_life_ms)
@@ -86,12 +91,23 @@ class Learner:
         self.popularity.add(_strongest(everything, popularity.CAPACITY), window.end_ms)
         self.popularity.move_to(window.end_ms)
 
+    def forget(self, before_ms: int) -> None:
+        """Drops what was last used before a moment, as the job does, and the sessions that are over by then."""
+        self.products = defaultdict(Neighbours.new, {name: each for name, each in self.products.items() if each.as_of_ms >= before_ms})
+        self.trends = defaultdict(Trend.new, {name: each for name, each in self.trends.items() if each.sums.as_of_ms >= before_ms})
+        self._before = defaultdict(_no_products, {name: each for name, each in self._before.items() if self._last_ms[name] >= before_ms})
+        self._last_ms = {name: self._last_ms[name] for name in self._before}
+
     def neighbours(self, product: str) -> Scored:
         """Of a product, best first, as of the last window."""
         if product not in self.products:
             return []
         state = self.products[product]
         return state.scores(state.viewed, self.popularity, self.time_ms, self._lengths.recommendation_half_life_ms)
+
+
+def _no_products() -> deque[str]:
+    return deque(maxlen=STEPS)
 
 
 def _both_ways(pairs: Counter[tuple[str, str]]) -> defaultdict[str, list[tuple[str, float]]]:

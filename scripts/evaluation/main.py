@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from scripts.evaluation import fraud, recommendations
+from scripts.evaluation import fraud, recommendations, state_size
 
 
 def main() -> None:
@@ -13,6 +13,7 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="WHAT")
     fraud.add_command(commands)
     recommendations.add_command(commands)
+    state_size.add_command(commands)
     options = parser.parse_args()
     sys.exit(options.run(options))
 

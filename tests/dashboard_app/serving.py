@@ -86,7 +86,7 @@ def fresh_job(**changes: Any) -> JobView:
 def serving(port: int = 0, hosts: Iterable[str] = (), shared: Shared | None = None) -> Iterator[Serving]:
     shared = shared or Shared(ABOUT)
     listener = socket.create_server(("127.0.0.1", port))
-    server = Server(create_app(shared, tuple(hosts)))
+    server = Server(create_app(shared, tuple(hosts), interval_s=0.1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -32,6 +32,8 @@ def test_a_window_is_whole_when_no_row_has_come_for_a_moment() -> None:
     windows.observe(window, "c", 3, 1.2)
     assert windows.newest(1.25) is None
     assert windows.newest(1.95) == (window, {"a": 1, "b": 2, "c": 3})
+    windows.observe(window, "c", 4, 2.0)  # it comes again, after a restart at-least-once
+    assert windows.newest(2.0) == (window, {"a": 1, "b": 2, "c": 4})
 
 
 def test_while_the_newest_window_comes_the_one_before_is_shown() -> None:

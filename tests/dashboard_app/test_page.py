@@ -33,7 +33,7 @@ from tests.dashboard_app.samples import (
 )  # fmt: skip
 from tests.dashboard_app.serving import Serving, fresh_job, serving
 
-pytestmark = needs_chromium
+pytestmark = [pytest.mark.integration, needs_chromium]
 
 
 @pytest.fixture(scope="module")

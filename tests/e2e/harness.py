@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Job:
         where = ("--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, "--ledger", str(ledger))
         return ledger, ("scripts.shop.generate", *where, *options)
 
-    def verify(self, ledger: Path | None, rules: Path = ROOT / "rules", from_topic: bool = False) -> None:
+    def verify(self, ledger: Path | None, rules: Path = ROOT / "rules", from_topic: bool = False, options: Sequence[str] = ()) -> None:
         """All that must have come out has come out, once, in order, and every window is right.
 
         Without a ledger, or with `from_topic`, the input topic says what came in. `rules`: folder of the rules in force.
@@ -75,7 +75,7 @@ class Job:
         truth = ["--rules", str(rules), *([] if ledger is None else ["--ledger", str(ledger)])]
         truth += ["--from-topic"] if ledger is None or from_topic else []
         _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth, *AGREED,
-             "--windows-closed", "all", "--wait", "120")  # fmt: skip
+             "--windows-closed", "all", "--wait", "120", *options)  # fmt: skip
 
     def stop(self) -> str:
         """Stops the job; returns its savepoint."""

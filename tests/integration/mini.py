@@ -42,6 +42,7 @@ def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings) -> Row
 
     configuration = main.configuration(given)
     configuration.set_string("restart-strategy.type", "none")  # what fails is to fail the test, and not to be tried for ever
+    configuration.set_string("taskmanager.memory.managed.size", "640m")  # as in flink-conf/config.yaml
     env = StreamExecutionEnvironment.get_execution_environment(configuration)
     table_env = StreamTableEnvironment.create(env)
     _write(

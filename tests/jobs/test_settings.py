@@ -11,7 +11,7 @@ from jobs.settings import Guarantee, Settings, StateBackend, Topics
 
 POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms",
     "max_event_bytes", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms")  # fmt: skip
-NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
+NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *(({name: value}, f"--{name.replace('_', '-')} is {value}, must be > 0") for name in POSITIVE for value in (0, -1)),
@@ -117,3 +117,10 @@ def test_client_properties_keep_all_behind_the_first_equals_sign() -> None:
         "empty": "",
     }
     assert Settings().client_properties == {}
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "slide_ms", "top_slide_ms"), [(300_000, 10_000, 60_000), (10_000, 2_000, 2_000), (6_000, 2_000, 2_000), (9, 9, 9)]
+)
+def test_top_products_slide_by_a_fifth_of_the_window_if_the_slide_allows(window_ms: int, slide_ms: int, top_slide_ms: int) -> None:
+    assert Settings(window_ms=window_ms, slide_ms=slide_ms).top_slide_ms == top_slide_ms

@@ -14,14 +14,11 @@ inherited count would rank noise among the neighbours.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterable
 from heapq import nsmallest
-from typing import Final, Self
+from typing import Any, Final, Self
 
 NO_TIME: Final = -1
-_HEAD: Final = struct.Struct("<qI")  # as_of_ms, number of items
-_SEPARATOR: Final = "\x1f"
 _FADED: Final = 1e-9
 """A sum below this is nothing: after 30 half-lives one event is."""
 
@@ -61,17 +58,12 @@ class FadingSums:
         """The largest sums first; equal ones by item."""
         return nsmallest(count, self.sums.items(), key=lambda entry: (-entry[1], entry[0]))
 
-    def packed(self) -> bytes:
-        """As bytes: time and number, the sums, then the items' texts. Readable for as long as this layout is."""
-        numbers = struct.pack(f"<{len(self.sums)}d", *self.sums.values())
-        return _HEAD.pack(self.as_of_ms, len(self.sums)) + numbers + _SEPARATOR.join(self.sums).encode()
+    def plain(self) -> list[Any]:
+        """As what JSON can hold."""
+        return [self.as_of_ms, self.sums]
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Self:
+    def of_plain(cls, plain: list[Any]) -> Self:
         sums = cls()
-        sums.as_of_ms, count = _HEAD.unpack_from(data)
-        if count:
-            numbers = struct.unpack_from(f"<{count}d", data, _HEAD.size)
-            items = data[_HEAD.size + 8 * count :].decode().split(_SEPARATOR)
-            sums.sums = dict(zip(items, numbers, strict=True))
+        sums.as_of_ms, sums.sums = plain
         return sums

@@ -10,10 +10,11 @@ Sums fade, and so does what nobody looks at together any more.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Self
+
+import orjson
 
 from udfs.recommendations.decay import NO_TIME, FadingSums, faded
 from udfs.recommendations.popularity import Popularity
@@ -27,7 +28,6 @@ _DAMPING: Final = 0.35
 _SUPPORT: Final = 2.0
 """Half of the score goes where the co-occurrence is no more than this: one chance meeting of two rare products is no bond."""
 _DIGITS: Final = 6
-_HEAD: Final = struct.Struct("<BqqdIII8s")  # version, used_ms, as_of_ms, weight, lengths of category, viewed, bought; published
 _VERSION: Final = 1
 
 Scored = list[tuple[str, float]]
@@ -43,7 +43,7 @@ class Neighbours:
     as_of_ms: int
     viewed: FadingSums
     bought: FadingSums
-    published: bytes = bytes(8)
+    published: str = ""
     """Digest of the lists that were published last."""
     used_ms: int = NO_TIME
     """When it was last added to, by the clock and not by event time: for the caller, who forgets what is not used."""
@@ -86,25 +86,15 @@ class Neighbours:
         self.published = told
         return viewed, bought
 
-    def packed(self) -> bytes:
-        category, viewed, bought = self.category.encode(), self.viewed.packed(), self.bought.packed()
-        lengths = (len(category), len(viewed), len(bought))
-        return _HEAD.pack(_VERSION, self.used_ms, self.as_of_ms, self.weight, *lengths, self.published) + category + viewed + bought
+    def packed(self) -> str:
+        """All of it, as JSON."""
+        head = (_VERSION, self.used_ms, self.as_of_ms, self.weight, self.category, self.published)
+        return orjson.dumps([*head, self.viewed.plain(), self.bought.plain()]).decode()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Self:
-        _, used_ms, as_of_ms, weight, category, viewed, bought, published = _HEAD.unpack_from(data)
-        viewed_at = _HEAD.size + category
-        bought_at = viewed_at + viewed
-        return cls(
-            category=data[_HEAD.size : viewed_at].decode(),
-            weight=weight,
-            as_of_ms=as_of_ms,
-            viewed=FadingSums.unpacked(data[viewed_at:bought_at]),
-            bought=FadingSums.unpacked(data[bought_at : bought_at + bought]),
-            published=published,
-            used_ms=used_ms,
-        )
+    def unpacked(cls, text: str) -> Self:
+        _, used_ms, as_of_ms, weight, category, published, viewed, bought = orjson.loads(text)
+        return cls(category, weight, as_of_ms, FadingSums.of_plain(viewed), FadingSums.of_plain(bought), published, used_ms)
 
 
 def rounded(score: float) -> float:
@@ -112,7 +102,7 @@ def rounded(score: float) -> float:
     return float(f"{score:.{_DIGITS}g}")
 
 
-def digest(*lists: Scored) -> bytes:
-    """Eight bytes that tell lists of products apart, whatever the scores."""
+def digest(*lists: Scored) -> str:
+    """A short text that tells lists of products apart, whatever the scores."""
     text = "\x1e".join("\x1f".join(product_id for product_id, _ in each) for each in lists)
-    return blake2b(text.encode(), digest_size=8).digest()
+    return blake2b(text.encode(), digest_size=8).hexdigest()

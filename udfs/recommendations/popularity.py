@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from typing import Final, Self
+
+import orjson
 
 from udfs.recommendations.decay import FadingSums, faded
 
 CAPACITY: Final = 1_000
 """Products of which it is known how popular they are; of any other it is known that it is not above the last of these."""
-_LENGTH: Final = struct.Struct("<I")
+_VERSION: Final = 1
 
 
 class Popularity:
@@ -25,17 +26,24 @@ class Popularity:
     def __init__(self, half_life_ms: int) -> None:
         self._half_life_ms = half_life_ms
         self._waiting: dict[int, FadingSums] = {}  # end of the window -> its weights
+        self.largest: tuple[str, ...] = ()
+        """Products, the most popular first; this one as of all that has come."""
         self._hold(FadingSums())
 
     def _hold(self, sums: FadingSums) -> None:
         self._sums = sums
-        self.largest: tuple[str, ...] = tuple(product_id for product_id, _ in sums.largest(CAPACITY))
-        """Products, the most popular first."""
         self._floor = min(sums.sums.values()) if len(sums.sums) >= CAPACITY else 0.0
+
+    def _rank(self) -> None:
+        known = FadingSums()
+        for told in (self._sums, *self._waiting.values()):
+            known.add(told.sums.items(), told.as_of_ms, self._half_life_ms, CAPACITY)
+        self.largest = tuple(product_id for product_id, _ in known.largest(CAPACITY))
 
     def add(self, weights: Sequence[tuple[str, float]], time_ms: int) -> None:
         """The weights of one window, which ends at `time_ms`."""
         self._waiting.setdefault(time_ms, FadingSums()).add(weights, time_ms, self._half_life_ms, CAPACITY)
+        self._rank()
 
     def move_to(self, time_ms: int) -> None:
         """Time has come to `time_ms`; it never goes back."""
@@ -50,19 +58,15 @@ class Popularity:
         known = self._sums.sums.get(product_id, self._floor)
         return faded(known, time_ms - self._sums.as_of_ms, self._half_life_ms) if known else 0.0
 
-    def packed(self) -> bytes:
-        """All of it, as bytes."""
-        parts = [each.packed() for each in (self._sums, *self._waiting.values())]
-        return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
+    def packed(self) -> str:
+        """All of it, as JSON."""
+        return orjson.dumps([_VERSION, self._sums.plain(), [waiting.plain() for waiting in self._waiting.values()]]).decode()
 
     @classmethod
-    def unpacked(cls, data: bytes, half_life_ms: int) -> Self:
-        popularity, parts, at = cls(half_life_ms), [], 0
-        while at < len(data):
-            (length,) = _LENGTH.unpack_from(data, at)
-            at += _LENGTH.size
-            parts.append(FadingSums.unpacked(data[at : at + length]))
-            at += length
-        popularity._hold(parts[0])
-        popularity._waiting = {waiting.as_of_ms: waiting for waiting in parts[1:]}
+    def unpacked(cls, text: str, half_life_ms: int) -> Self:
+        popularity = cls(half_life_ms)
+        _, sums, waiting = orjson.loads(text)
+        popularity._hold(FadingSums.of_plain(sums))
+        popularity._waiting = {time_ms: FadingSums.of_plain([time_ms, weights]) for time_ms, weights in waiting}
+        popularity._rank()
         return popularity

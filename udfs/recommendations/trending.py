@@ -5,17 +5,17 @@ The sums fade with a short half-life, so that the list follows the last minutes 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
+
+import orjson
 
 from udfs.recommendations.decay import NO_TIME, FadingSums
 from udfs.recommendations.neighbours import PUBLISHED, Scored, digest, rounded
 
 CAPACITY: Final = 50
 """Products of a category that are remembered."""
-_HEAD: Final = struct.Struct("<Bq8s")  # version, used_ms, digest of what was published
 _VERSION: Final = 1
 
 
@@ -24,7 +24,7 @@ class Trend:
     """The state of one category."""
 
     sums: FadingSums
-    published: bytes = bytes(8)
+    published: str = ""
     """Digest of the list that was published last."""
     used_ms: int = NO_TIME
     """As of Neighbours."""
@@ -43,10 +43,11 @@ class Trend:
         self.published = told
         return items
 
-    def packed(self) -> bytes:
-        return _HEAD.pack(_VERSION, self.used_ms, self.published) + self.sums.packed()
+    def packed(self) -> str:
+        """All of it, as JSON."""
+        return orjson.dumps([_VERSION, self.used_ms, self.published, self.sums.plain()]).decode()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Self:
-        _, used_ms, published = _HEAD.unpack_from(data)
-        return cls(FadingSums.unpacked(data[_HEAD.size :]), published, used_ms)
+    def unpacked(cls, text: str) -> Self:
+        _, used_ms, published, sums = orjson.loads(text)
+        return cls(FadingSums.of_plain(sums), published, used_ms)

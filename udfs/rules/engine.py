@@ -316,7 +316,7 @@ class RuleSet:
 
 
 def _types(rule: Rule) -> tuple[str, ...]:
-    return _ALL_TYPES if ANY in rule.when.events else rule.when.events
+    return _ALL_TYPES if ANY in rule.when.events else tuple(dict.fromkeys(rule.when.events))
 
 
 def _rank(rule: Rule) -> tuple[int, str]:

@@ -265,6 +265,33 @@ def test_a_change_compiles_its_own_event_types_only() -> None:
     assert in_force._plans["order_placed"] is not before["order_placed"]
 
 
+def test_a_rule_among_thousands_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event between each two changes, as on a live stream: else a thousand rules that are pushed cost half a million compilations."""
+    compiled: list[str] = []
+    of = engine.compile_when
+    monkeypatch.setattr(engine, "compile_when", lambda when, slots: compiled.append("") or of(when, slots))
+    in_force = RuleSet()
+    for number in range(1_000):
+        in_force.put(samples.parsed(of_product(f"r-{number % 500}", version=number + 1)))
+        view(in_force, 1)
+    # Each once when it comes in, and those of the 500 rules once more whenever half of what is compiled is not in force any more.
+    assert len(compiled) <= 2_000
+    assert len(in_force) == 500
+    in_force.put(samples.parsed(of_product("r-1", version=2_000, to=[{"topic": "payments"}])))
+    assert in_force.route(samples.event("product_viewed"), "product_viewed") == Route("orders;payments", "")
+
+
+def test_what_is_no_longer_in_force_is_given_up() -> None:
+    in_force = RuleSet()
+    for number in range(1_000):
+        in_force.put(samples.parsed(samples.rule(
+            id="a", version=number + 1,
+            when={"events": ["product_viewed"], "all": [{"path": "$.product_viewed.category", "op": "matches", "value": f"^{number}$"}]},
+        )))  # fmt: skip
+        view(in_force, 1)
+    assert len(in_force._types["product_viewed"].slots.patterns("$.product_viewed.category")._patterns) <= 3
+
+
 def test_routes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_MAX_KEPT_ROUTES", 10)
     halves = [everything(id=f"r-{number}", sample=50, to=[{"topic": samples.TOPICS[number % 3]}]) for number in range(9)]

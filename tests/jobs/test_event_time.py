@@ -1,0 +1,29 @@
+"""The operator that keeps event time: it is Java as text, so at least that it compiles is shown without a cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from scripts.stack.paths import JAVA_HOME, ROOT
+
+CODE = """
+from pyflink.java_gateway import get_gateway
+from jobs import event_time
+jvm = get_gateway().jvm
+references, configuration = get_gateway().new_array(jvm.Object, 0), jvm.org.apache.flink.configuration.Configuration()
+source = event_time._SOURCE.read_text()
+operator = jvm.org.apache.flink.table.runtime.generated.GeneratedOperator(event_time._CLASS, source, references, configuration)
+compiled = operator.compile(jvm.Thread.currentThread().getContextClassLoader())
+print(compiled.getSuperclass().getSimpleName(), sorted(method.getName() for method in compiled.getDeclaredMethods()))
+"""
+
+
+def test_it_compiles() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "JAVA_HOME": str(JAVA_HOME), "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("AbstractStreamOperator ['initializeState', 'processElement', 'processWatermark', 'snapshotState', ")

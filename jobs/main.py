@@ -17,7 +17,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, fraud, pipeline, recommendations, sales, tables, uids  # noqa: E402
+from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
 from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
@@ -139,7 +139,8 @@ def main(arguments: Sequence[str]) -> None:
     if router.topics is not None:
         _make_topics(router)
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
-    uids.assign(env)
+    operators.assign_uids(env)
+    operators.flush_rarely(env, but_to=pipeline.URGENT_SINKS, every_ms=settings.insight_buffer_timeout_ms)
     env.execute("millrace")
 
 

@@ -6,6 +6,8 @@ operators behind SQL. `build` takes any tables of the right columns, so that a t
 
 from __future__ import annotations
 
+from typing import Final
+
 from pyflink.common import Types
 from pyflink.datastream import DataStream, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
@@ -32,6 +34,9 @@ from udfs.router import (
 from udfs.rules.engine import AGGREGATE_MARK
 from udfs.ticker import TICK_TYPE, Ticker
 from udfs.topic_maker import RULE_TYPE, TopicMaker
+
+URGENT_SINKS: Final = ("instant_routes", "ordered_routes", "late_events", "dead_letters", "rule_status", "fraud_alerts", "heartbeat")
+"""Sinks that someone waits for by the millisecond; the others are windows."""
 
 
 def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, router: RouterSettings, settings: Settings) -> StatementSet:

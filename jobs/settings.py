@@ -253,7 +253,8 @@ class Settings:
             "choices": PYTHON_MODES,
         },
     )
-    buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer"})
+    buffer_timeout_ms: int = field(default=5, metadata={"help": "longest wait of a record in a network buffer on its way to a route"})
+    insight_buffer_timeout_ms: int = field(default=100, metadata={"help": "the same on the way to sales and recommendations"})
     watermark_interval_ms: int = field(default=50, metadata={"help": "how often watermarks go out"})
 
     def __post_init__(self) -> None:
@@ -261,7 +262,7 @@ class Settings:
             _require(bool(getattr(self, name).strip()), name, getattr(self, name), "must not be empty")
         for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "must be > 0")
-        for name in ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
+        for name in ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
         _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")

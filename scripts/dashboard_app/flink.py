@@ -17,6 +17,8 @@ _SINK: Final = re.compile(r"(\w+)\[\d+\]: Writer")
 _NUMBER_OF_NODE: Final = re.compile(r"\[\d+\]")
 _ENDED: Final = ("CANCELED", "FINISHED", "FAILED", "SUSPENDED")
 _MOST_TASKS: Final = 100
+# One question for each task, of which a job has dozens: not every time.
+_TASKS_EVERY_MS: Final = 5_000
 # Flink fetches its tasks' metrics every few seconds (metrics.fetcher.update-interval): the same watermark means only that it is old.
 _SAME_WATERMARK_MS: Final = 20_000
 
@@ -57,6 +59,8 @@ class FlinkWatch:
     def __init__(self, rest: FlinkRest, job_id: str | None = None) -> None:
         """`job_id`: this job and no other."""
         self._rest, self._job_id = rest, job_id
+        self._tasks: tuple[str, list[list[Mapping[str, Any]]]] = ("", [])  # of a job: the metrics of each task
+        self._tasks_due_ms = 0
 
     def ask(self, now_ms: int) -> JobView | None:
         """None: Flink answers, and has no such job. Raises NoAnswer."""
@@ -67,11 +71,17 @@ class FlinkWatch:
                 return None
             path = f"/jobs/{quote(job_id, safe='')}"
             job = get(path)
-            ids = [str(vertex["id"]) for vertex in job["vertices"]][:_MOST_TASKS]
-            metrics = [get(f"{path}/vertices/{quote(each)}/subtasks/metrics?get={_TASK_METRICS}&agg=min,max") for each in ids]
-            return parse_job(job, get(f"{path}/checkpoints"), get(f"{path}/metrics?get=numRestarts"), metrics, others, now_ms)
+            if self._tasks[0] != job_id or now_ms >= self._tasks_due_ms:
+                self._tasks = job_id, self._ask_tasks(path, job)
+                self._tasks_due_ms = now_ms + _TASKS_EVERY_MS
+            return parse_job(job, get(f"{path}/checkpoints"), get(f"{path}/metrics?get=numRestarts"), self._tasks[1], others, now_ms)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NoAnswer(f"{self._rest.url} is not what Flink answers: {error!r}") from error
+
+    def _ask_tasks(self, path: str, job: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
+        """Flink has no answer for all tasks at once."""
+        ids = [str(vertex["id"]) for vertex in job["vertices"]][:_MOST_TASKS]
+        return [self._rest.get(f"{path}/vertices/{quote(each)}/subtasks/metrics?get={_TASK_METRICS}&agg=min,max") for each in ids]
 
 
 def choose(overview: Mapping[str, Any], job_id: str | None) -> tuple[str | None, int]:

@@ -43,7 +43,14 @@ def main() -> None:
             stack.wait_running(stack.submit())
     except StackError as error:
         sys.exit(f"millrace: {error}")
-    print(f"Flink web UI  {stack.rest_url}\nKafka         {stack.bootstrap}\nFLINK_HOME    {FLINK_HOME}\nEnd it with   scripts/down")
+    rows = {
+        "Flink web UI": stack.rest_url,
+        "Kafka": stack.bootstrap,
+        "FLINK_HOME": FLINK_HOME,
+        "Dashboard": f"scripts/dashboard --bootstrap {stack.bootstrap} --flink {stack.rest_url}",
+        "End it with": "scripts/down",
+    }
+    print("\n".join(f"{name:<14}{value}" for name, value in rows.items()))
 
 
 if __name__ == "__main__":

@@ -164,6 +164,22 @@ def test_the_answers_of_a_real_job_in_one() -> None:
     assert by_name["clock"].busy is None
 
 
+def test_tasks_are_asked_every_five_seconds_and_anew_for_another_job() -> None:
+    rest = Rest()
+    asked: list[str] = []
+    answers = rest.get
+    rest.get = lambda path: [asked.append(path), answers(path)][1]  # type: ignore[method-assign]
+    watch = FlinkWatch(rest)  # type: ignore[arg-type]
+    numbers = []
+    for now_ms in (0, 2_000, 4_999, 5_000, 7_000):
+        asked.clear()
+        view = watch.ask(ASKED_MS + now_ms)
+        assert view is not None
+        assert view.watermark_ms == 1_795_504_176_761
+        numbers.append(sum("/vertices/" in path for path in asked))
+    assert numbers == [11, 0, 0, 11, 0]
+
+
 def test_a_job_that_is_asked_for_by_id() -> None:
     assert FlinkWatch(Rest(), "another").ask(ASKED_MS) is None  # type: ignore[arg-type]
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from confluent_kafka import Producer
@@ -166,3 +167,13 @@ def test_counters_of_a_rule_come_on_the_status_topic(job: Job) -> None:
         return total == {"evaluated": 10, "matched": 0, "shadow_matched": 5, "errors": 0}
 
     wait_until(counted, "counters: 10 evaluated, 5 of them matches in shadow")
+    wait_until(lambda: flink_metric(job, "rule.watched.evaluated") == 10, "the same as a metric of Flink")
+    wait_until(lambda: flink_metric(job, "rule.watched.shadowMatched") == 5, "the same as a metric of Flink")
+
+
+def flink_metric(job: Job, name: str) -> int:
+    """The sum of a metric of the Python stage over its subtasks."""
+    (vertex,) = [each["id"] for each in job.stack.rest(f"/jobs/{job.job_id}")["vertices"] if "decode-and-route" in each["name"]]
+    where = f"/jobs/{job.job_id}/vertices/{vertex}/metrics"
+    ids = [each["id"] for each in job.stack.rest(where) if each["id"].endswith(f".{name}")]
+    return sum(int(each["value"]) for each in job.stack.rest(f"{where}?get={','.join(map(quote, ids))}")) if ids else -1

@@ -11,7 +11,7 @@ from jobs.settings import Guarantee, Settings, StateBackend, Topics
 
 POSITIVE = ("checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms",
     "max_event_bytes", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms")  # fmt: skip
-NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
+NOT_NEGATIVE = ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism")
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *(({name: value}, f"--{name.replace('_', '-')} is {value}, must be > 0") for name in POSITIVE for value in (0, -1)),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udfs.fraud.sightings import Sighting
-from udfs.fraud.signals import MAX_EVIDENCE, MOST_COUNTRIES, Firing, Memory, observe
+from udfs.fraud.signals import MAX_EVIDENCE, MOST_COUNTRIES, MOST_THINGS, Firing, Memory, observe
 from udfs.rules.signals import MOST_KEPT
 
 MINUTE = 60_000
@@ -112,6 +112,7 @@ ACCOUNTS = {
     "one has left": (["a 0", "b 1", "c 10.5"], ". . ."),
     "one has come again": (["a 0", "b 1", "a 9", "c 10.5"], ". . . 3"),
     "out of order": (["b 5", "a 1", "c 6"], ". . 3"),
+    "a late one does not make its user older": (["a 9", "a 1", "b 10", "c 12"], ". . . 3"),
 }
 
 
@@ -192,6 +193,7 @@ TRAVEL = {
     "nobody knows where": (["DE 0", "ZZ 1", "DE 2"], {}, ". . ."),
     "too long ago to be looked at": (["DE 0", "BR 3"], {"window_ms": 2 * HOUR}, ". ."),
     "at the same moment": (["DE 0", "BR 0"], {}, ". 3.28812e+07"),
+    "the fastest way counts": (["DE 0", "JP 9", "BR 10"], {"over": 1_100}, ". . 16840"),
 }
 
 
@@ -220,6 +222,43 @@ def test_only_some_countries_are_remembered() -> None:
     told = [seen("travel", number * HOUR, number, country=country, over=10**6, window_ms=24 * HOUR)
             for number, country in enumerate(["DE", "FR", "BR", "US", "JP", "IN"])]  # fmt: skip
     assert set(play(told)[1][-1]["places"]) == {"BR", "US", "JP", "IN"}
+
+
+# Which device is seen. Two events must have been before.
+UNFAMILIAR = {
+    "a new one": ("a a b", ". . 2"),
+    "too soon": ("a b", ". ."),
+    "is familiar from then on": ("a a b b a", ". . 2 . ."),
+    "each new one": ("a a b c", ". . 2 3"),
+    "the first of all": ("a", "."),
+}
+
+
+@pytest.mark.parametrize(("devices", "expected"), UNFAMILIAR.values(), ids=UNFAMILIAR)
+def test_unfamiliar(devices: str, expected: str) -> None:
+    told = [seen("unfamiliar", number, number, of="device", thing=device, min_count=2) for number, device in enumerate(devices.split())]
+    assert marks(play(told)[0]) == expected
+
+
+def test_unfamiliar_in_words() -> None:
+    told = [seen("unfamiliar", number, number, of="device", thing=device, min_count=2) for number, device in enumerate("abac")]
+    firing = play(told)[0][-1]
+    assert firing is not None
+    assert (firing.text, firing.limit) == ("user u-1 with device c, which was in none of 3 events before", 2)
+    assert firing.evidence == ("e-2", "e-3"), "the last event before, and this one"
+
+
+def test_only_the_last_things_are_familiar() -> None:
+    told = [seen("unfamiliar", number, number, of="device", thing=f"d-{number}", min_count=100) for number in range(20)]
+    assert sorted(play(told)[1][-1]["things"]) == sorted(f"d-{number}" for number in range(20 - MOST_THINGS, 20))
+
+
+def test_a_key_that_is_seen_all_the_time_is_bounded() -> None:
+    fired, memories = play([seen("velocity", number, number, over=2) for number in range(2 * MOST_KEPT)])
+    assert len(memories[-1]["events"]) == MOST_KEPT
+    assert fired[-1] is not None
+    assert fired[-1].value == MOST_KEPT + 1
+    assert len(fired[-1].evidence) == MAX_EVIDENCE
 
 
 def test_no_view_fires_for_whatever_comes() -> None:

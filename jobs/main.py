@@ -81,8 +81,10 @@ def _ship_code(env: StreamExecutionEnvironment) -> None:
     """Sends the code that runs inside Flink (udfs/ and the generated protobuf code) along with the job."""
     folder = Path(tempfile.mkdtemp(prefix="millrace-"))
     package = folder / "code"
+    # Without its __init__.py a package looks for its modules where the path leads now, and with it, where it was found first. In thread
+    # mode that folder is gone after a job's end or restart: a module that had not been imported by then was never found again.
+    shutil.copytree(ROOT / "udfs", package / "udfs", ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "udfs", package / "udfs", ignore=ignore)
     shutil.copytree(ROOT / "proto" / "shop", package / "shop", ignore=ignore)
     env.add_python_file(shutil.make_archive(str(folder / "millrace"), "zip", package))
 

@@ -53,6 +53,15 @@ def test_nothing_is_lost_when_a_task_manager_is_killed(stack: Stack, tmp_path: P
         job.verify(ledger)
 
 
+def test_a_module_that_is_first_needed_after_a_restart_is_found(tmp_path: Path) -> None:
+    """In thread mode the interpreter stays, and the folder of the code that it has imported goes with the job."""
+    with Stack(tmp_path / "stack") as fresh:
+        with running_job(fresh, "some", tmp_path, "--no-heartbeat", "--no-sales", "--no-fraud", "--no-recommendations"):
+            pass
+        with running_job(fresh, "all", tmp_path) as job:
+            assert job.restarts() == 0
+
+
 def _kill_a_task_manager(job: Job) -> None:
     stack = job.stack
     victim = next(each for each in stack.processes if each.name.startswith("taskmanager"))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import yaml
@@ -255,8 +255,11 @@ class Stack:
         """Waits until every task of the job runs and one checkpoint is complete."""
 
         def running() -> bool:
-            tasks = self.rest(f"/jobs/{job_id}")["vertices"]
-            checkpoints = self.rest(f"/jobs/{job_id}/checkpoints")["counts"]["completed"]
+            try:
+                tasks = self.rest(f"/jobs/{job_id}")["vertices"]
+                checkpoints = self.rest(f"/jobs/{job_id}/checkpoints")["counts"]["completed"]
+            except HTTPError:
+                return False  # 500, while the JobManager makes ready what it has taken on
             return all(task["status"] == "RUNNING" for task in tasks) and checkpoints > 0
 
         wait_until(running, self.processes, "the job", seconds)

@@ -1,4 +1,7 @@
-"""The short cells of the matrix (scripts/millrace chaos), with a fixed seed: three brokers, and one thing after the other is killed."""
+"""The short cells of the matrix (scripts/millrace chaos), with a fixed seed: three brokers, and one thing after the other is killed.
+
+They also judge progress and recovery, by the clock: not on two cores that everything shares. MILLRACE_TEST_ALL=1 runs them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from scripts.chaos.model import Cell, choose, load
 from scripts.chaos.report import problems
 from scripts.chaos.run import Ground, Runner
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
 
 SEED = 1
 

@@ -154,7 +154,7 @@ def test_a_rule_of_the_baseline(control: Control) -> None:
     assert control.listed("session-activity") is None
     assert "which was deleted" in control.run("push", "rules/session-activity.yaml", "--no-test", code=1)
     assert "push version 4" in control.run("push", "rules/session-activity.yaml", "--bump")
-    assert control.run("push", "rules").count("unchanged") == 5
+    assert control.run("push", "rules").count("unchanged") == len(list((ROOT / "rules").glob("*.yaml")))
 
 
 def test_an_export_is_what_is_in_force(control: Control, tmp_path: Path) -> None:
@@ -252,6 +252,7 @@ def test_the_job_takes_nothing_of_a_transaction_that_was_aborted(control: Contro
     assert control.listed("aborted") is None
 
 
+@pytest.mark.unproven
 def test_no_job_answers(stack: Stack, job: Job, tmp_path: Path) -> None:
     """A prefix that no job reads: the topics are there, and the change is written for a job to come."""
     lonely = Control(Job(stack, type(job.topics)(prefix="lonely."), "", tmp_path), tmp_path)

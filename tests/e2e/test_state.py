@@ -46,6 +46,7 @@ def keys_by_operator(job: Job) -> Counter[str]:
     return keys
 
 
+@pytest.mark.unproven
 def test_state_goes_when_its_time_is_over(counted: Stack, tmp_path: Path) -> None:
     """A burst, then a trickle: RocksDB frees what has expired when it compacts, and that takes writes."""
     folder = tmp_path / "ledgers"

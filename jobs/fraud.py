@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pyflink.common import Types
+from pyflink.datastream import DataStream
 from pyflink.table import StatementSet, StreamTableEnvironment
 
+from jobs.keyed import keyed
 from jobs.settings import Settings
 from jobs.tables import raw_sink
-from udfs.fraud.sightings import SIGNAL_MARK
-from udfs.fraud_stages import ALERT_FIELDS, ALERT_TYPE, FIRED_TYPE, AlertMaker, SignalDetector, sighting_group
+from udfs.fraud.sightings import KEY_DIGITS, SIGNAL_MARK
+from udfs.fraud_stages import ALERT_FIELDS, ALERT_TYPE, FIRED_TYPE, AlertMaker, SignalDetector
 
 
 def sinks(settings: Settings) -> list[str]:
@@ -18,21 +20,15 @@ def sinks(settings: Settings) -> list[str]:
 
 def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
     """Adds the stages to the job; reads the views `instant` and `sessions` of jobs/pipeline.py."""
-    sighting = "SUBSTRING(destination FROM 2)"
-    at_once = tables.to_data_stream(
-        tables.sql_query(f"""
-            SELECT {sighting} AS sighting, CAST(0 AS BIGINT) AS session_seq
-            FROM instant WHERE destination LIKE '{SIGNAL_MARK}%'""")
-    )
-    without_view = tables.to_data_stream(
-        tables.sql_query(f"""
-            SELECT {sighting} AS sighting, COALESCE(session_seq, CAST(0 AS BIGINT)) AS session_seq
+    at_once = _bundles(tables, f"SELECT destination, CAST(0 AS BIGINT) AS session_seq FROM instant WHERE {_IS_BUNDLE}")
+    without_view = _bundles(
+        tables,
+        f"""SELECT destination, session_seq
             FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-            WHERE viewed = 0 AND ordered LIKE '%{SIGNAL_MARK}%' AND destination LIKE '{SIGNAL_MARK}%'""")
+            WHERE viewed = 0 AND ordered LIKE '%{SIGNAL_MARK}%' AND {_IS_BUNDLE}""",
     )
     fired = (
-        at_once.union(without_view)
-        .key_by(sighting_group, key_type=Types.STRING())
+        keyed(at_once.union(without_view))
         .process(SignalDetector(), FIRED_TYPE)
         .name("detect-signals")
         .uid("detect-signals")
@@ -45,3 +41,19 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     )
     tables.create_temporary_view("alerts", tables.from_data_stream(alerts).alias(*ALERT_FIELDS))
     statements.add_insert_sql("INSERT INTO fraud_alerts SELECT subject, alert FROM alerts")
+
+
+_IS_BUNDLE = f"destination LIKE '{SIGNAL_MARK}%'"
+_BUNDLE_TYPE = Types.ROW([Types.STRING(), Types.ROW([Types.STRING(), Types.LONG()])])
+"""The key, and what SignalDetector takes."""
+
+
+def _bundles(tables: StreamTableEnvironment, query: str) -> DataStream:
+    start = 1 + len(SIGNAL_MARK)
+    return tables.to_append_stream(
+        tables.sql_query(f"""
+            SELECT SUBSTRING(destination FROM {start} FOR {KEY_DIGITS}),
+                   ROW(SUBSTRING(destination FROM {start + KEY_DIGITS}), COALESCE(session_seq, CAST(0 AS BIGINT)))
+            FROM ({query})"""),
+        _BUNDLE_TYPE,
+    )

@@ -134,7 +134,7 @@ def main(arguments: Sequence[str]) -> None:
         dead_letter_share_limit=settings.dead_letter_share_limit,
         mask_key_file=settings.mask_key_file,
         rule_counters_ms=settings.rule_counters_ms,
-        with_facts=settings.sales or settings.recommendations or settings.fraud,
+        with_facts=settings.sales or settings.recommendations,
         with_fraud=settings.fraud,
         topics=TopicSettings(settings.bootstrap, client_options(settings.client_properties)) if has_patterns else None,
     )

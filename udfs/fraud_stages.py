@@ -16,8 +16,8 @@ from pyflink.datastream.functions import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import ValueStateDescriptor
 
 from udfs.fraud.alerts import combine
-from udfs.fraud.sightings import Sighting, group_of
-from udfs.fraud.signals import Firing, Memory, observe
+from udfs.fraud.sightings import decoded
+from udfs.fraud.signals import Firing, observe_all
 
 FIRED_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING()])
 """Subject, and a Firing as JSON."""
@@ -27,24 +27,19 @@ ALERT_TYPE: Final = Types.TUPLE([Types.STRING(), Types.STRING()])
 _SHORTEST_MS: Final = 1_000
 
 
-def sighting_group(row: Row) -> str:
-    """The key of an input row of SignalDetector: its first field, an encoded Sighting, names it."""
-    return group_of(row[0])
-
-
 class _Remembering(KeyedProcessFunction):
-    """Keeps a Memory for each key until it has been silent for so long as the last input said; by the clock, so that a quiet stream
+    """Keeps a JSON value for each key until it has been silent for so long as the last input said; by the clock, so that a quiet stream
     frees it too. One timer for each key at any time."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self._state = runtime_context.get_state(ValueStateDescriptor("memory", Types.STRING()))
 
-    def recall(self) -> Memory | None:
+    def recall(self) -> Any:
         """What the last call of `remember` for this key kept."""
         text = self._state.value()
         return None if text is None else orjson.loads(text)["memory"]
 
-    def remember(self, memory: Memory, is_new: bool, for_ms: int, ctx: KeyedProcessFunction.Context) -> None:
+    def remember(self, memory: Any, is_new: bool, for_ms: int, ctx: KeyedProcessFunction.Context) -> None:
         """Args: is_new: whether `recall` gave nothing."""
         now_ms = ctx.timer_service().current_processing_time()
         if is_new:
@@ -65,17 +60,19 @@ class _Remembering(KeyedProcessFunction):
 
 
 class SignalDetector(_Remembering):
-    """Input: (encoded Sighting, number of the event in its session or 0). Output: FIRED_TYPE for each signal that fires."""
+    """Input: (encoded bundle of Sightings, number of the event in its session or 0), keyed by the bundle's key. Output: FIRED_TYPE
+    for each signal that fires."""
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        seen = Sighting.decoded(value[0])
-        if seen.among_first and value[1] > seen.among_first:
-            return
-        before = self.recall() if seen.window_ms else None
-        memory, firing = observe(before, seen)
-        if seen.window_ms:
-            self.remember(memory, before is None, seen.window_ms, ctx)
-        if firing is not None:
+        sightings = [seen for seen in decoded(value[0]) if not seen.among_first or value[1] <= seen.among_first]
+        if not any(seen.window_ms for seen in sightings):
+            firings = observe_all(None, sightings, 0)[1]
+        else:
+            now_ms = ctx.timer_service().current_processing_time()
+            before = self.recall()
+            parts, firings = observe_all(before, sightings, now_ms)
+            self.remember(parts, before is None, max(due_ms for due_ms, _ in parts.values()) - now_ms, ctx)
+        for firing in firings:
             yield firing.subject, orjson.dumps(firing).decode()
 
 

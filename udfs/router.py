@@ -69,7 +69,8 @@ class RouterSettings:
     topics: TopicSettings | None = None
     """Where topics are made that only a pattern allows; None: no pattern."""
     with_fraud: bool = True
-    """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused."""
+    """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused. Of the facts it needs only
+    which events are views."""
 
 
 def dead_letter_tag() -> OutputTag:
@@ -120,6 +121,7 @@ class EventRouter(BroadcastProcessFunction):
         self._max_clock_gap_ms = settings.max_clock_gap_ms
         self._max_bytes = settings.max_event_bytes
         self._with_facts = settings.with_facts
+        self._marks = {"product_viewed": "V"} if settings.with_fraud else {}
         self._share = DeadLetterShare(settings.dead_letter_share_limit)
         self._events = self._dead_letters = self._unrouted = self._refused = 0
         self._metrics = runtime_context.get_metrics_group().add_group(metrics.GROUP)
@@ -160,7 +162,7 @@ class EventRouter(BroadcastProcessFunction):
         route = self._route(event, event_type)
         if not (route.ordered or route.unordered):
             self._unrouted += 1
-        packed = facts(event, event_type) if self._with_facts else ""
+        packed = facts(event, event_type) if self._with_facts else self._marks.get(event_type, "")
         return ((event.session_id, event.event_id, record_time_ms, route.ordered, route.unordered, packed, payload),)
 
     def process_broadcast_element(self, value: Row, ctx: BroadcastProcessFunction.Context) -> Iterator[Any]:

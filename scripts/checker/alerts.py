@@ -14,7 +14,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 from shop.v1.events_pb2 import Event
 
+from scripts.checker.model import FRAUD_ALERTS, Findings, Output, Problem
 from scripts.checker.rules import Rule, event_as_dict, is_signal, parse_conditions
 from scripts.checker.validity import Limits, check_record
 from scripts.shop.ledger import Entry
@@ -239,7 +240,7 @@ def _distance_km(one: str, other: str) -> float:
 
 
 def check_alerts(
-    alerts: Sequence[bytes], event_ids: set[str], min_score: float, window_ms: int = 600_000, expected: Expected | None = None
+    alerts: Sequence[bytes], event_ids: Container[str], min_score: float, window_ms: int = 600_000, expected: Expected | None = None
 ) -> list[str]:
     """What is wrong with the records of fraud.alerts, in their order, one line each.
 
@@ -258,10 +259,33 @@ def check_alerts(
     return problems
 
 
-def _of_one(alert: dict[str, Any], event_ids: set[str], min_score: float) -> Iterator[str]:
-    unknown = {event_id for reason in alert["reasons"] for event_id in reason["evidence"]} - event_ids
+def alert_findings(outputs: Iterable[Output], event_ids: Container[str]) -> Findings:
+    """What is wrong with alerts whatever fired: doubled ones, such as are no alerts, and such as are not about what went in."""
+    findings = Findings()
+    seen: set[str] = set()
+    for output in outputs:
+        try:
+            alert = json.loads(output.value or b"")
+            problems = [*_of_one(alert, event_ids, 0)]
+            alert_id = alert["alert_id"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            findings.add(Problem.ALTERED, FRAUD_ALERTS, "{} is no alert: {!r}", output.place, error)
+            continue
+        if alert_id in seen:
+            findings.add(Problem.DOUBLED, FRAUD_ALERTS, "{} has alert {} again", output.place, alert_id)
+        seen.add(alert_id)
+        if output.key != alert["subject"].encode():
+            what = "{} has the key {!r}, its subject is {}"
+            findings.add(Problem.WRONG_KEY, FRAUD_ALERTS, what, output.place, output.key, alert["subject"])
+        for problem in problems:
+            findings.add(Problem.UNEXPECTED, FRAUD_ALERTS, "{}: alert {} {}", output.place, alert_id, problem)
+    return findings
+
+
+def _of_one(alert: dict[str, Any], event_ids: Container[str], min_score: float) -> Iterator[str]:
+    unknown = [event_id for reason in alert["reasons"] for event_id in reason["evidence"] if event_id not in event_ids]
     if unknown:
-        yield f"has evidence that never was: {sorted(unknown)}"
+        yield f"has evidence that never was: {unknown}"
     if alert["event_id"] != alert["reasons"][0]["evidence"][-1]:
         yield f"is about {alert['event_id']}, but its first reason about {alert['reasons'][0]['evidence'][-1]}"
     unsuspicious = math.prod(1 - reason["score"] / 100 for reason in alert["reasons"])

@@ -12,6 +12,7 @@ from shop.v1.events_pb2 import Event
 from scripts.checker.model import (
     DEAD_LETTERS,
     EVENTS,
+    FRAUD_ALERTS,
     LATE,
     OPTIONAL_HEADERS,
     SALES,
@@ -84,7 +85,7 @@ class _Comparison:
         )
 
     def _routed_topics(self) -> set[str]:
-        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, SALES, *SALES_INSIGHTS}
+        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, FRAUD_ALERTS, SALES, *SALES_INSIGHTS}
 
     def _event_of(self, output: Output) -> ExpectedEvent | None:
         """The event that an output is, and a finding if it is not exactly that; None if it is none of ours."""

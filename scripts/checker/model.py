@@ -21,6 +21,7 @@ BY_PRODUCT = "recommendations.by-product"
 BY_USER = "recommendations.by-user"
 TRENDING = "trending.by-category"
 RECOMMENDATIONS = (BY_PRODUCT, BY_USER, TRENDING)
+FRAUD_ALERTS = "fraud.alerts"
 # Read even where no rule names them, so that an event in the wrong one is found.
 USUAL_DESTINATIONS = ("orders", "session-activity", "fraud-detection", "payments")
 

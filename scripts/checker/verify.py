@@ -19,10 +19,12 @@ from typing import cast
 from confluent_kafka import Message
 from rich.console import Console
 
+from scripts.checker.alerts import alert_findings
 from scripts.checker.compare import compare
 from scripts.checker.model import (
     DEAD_LETTERS,
     EVENTS,
+    FRAUD_ALERTS,
     LATE,
     RECOMMENDATIONS,
     SALES,
@@ -111,6 +113,8 @@ class Check:
         if self.report is None or came_out:
             terms = replace(self.terms, now_ms=time.time_ns() // 1_000_000, until_ms=self.until_ms)
             report = compare(self.expectation, Outputs.of(self.outputs), terms)
+            alerts = Outputs.of(self.outputs).of_topic(FRAUD_ALERTS)
+            report.findings.extend(alert_findings(alerts, self.expectation.events))
             if self.from_topic:
                 report.findings.extend(check_ledger(self._ledger_entries(), self.inputs))
             self.report = report
@@ -178,7 +182,7 @@ def _verify(args: argparse.Namespace) -> Report:
     named = {topic for rule in rules for topic in rule.topics}
     needed = {LATE, DEAD_LETTERS, *named} | ({EVENTS} if from_topic else set()) | ({SALES, *SALES_INSIGHTS} if args.sales else set())
     needed |= set(RECOMMENDATIONS) if args.recommendations else set()
-    reader = TopicReader(args.bootstrap, {args.topic_prefix + topic for topic in needed | set(USUAL_DESTINATIONS)})
+    reader = TopicReader(args.bootstrap, {args.topic_prefix + topic for topic in needed | {FRAUD_ALERTS, *USUAL_DESTINATIONS}})
     if lacking := set(reader.missing) & {args.topic_prefix + topic for topic in needed}:
         raise UnreadableError(f"no such topics at {args.bootstrap}: {sorted(lacking)}")
     terms = Terms(

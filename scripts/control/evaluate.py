@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shop.v1.events_pb2 import Event
 
 from scripts.control.sources import event_type
-from udfs.fraud.sightings import SIGNAL_MARK, Sighting
+from udfs.fraud.sightings import SIGNAL_MARK, Sighting, decoded, split
 from udfs.fraud.signals import Memory, observe
 from udfs.rules.aggregates import Observation, SlidingSum
 from udfs.rules.engine import AGGREGATE_MARK, DESTINATION_SEPARATOR, FORM_SEPARATOR, RuleSet
@@ -50,7 +50,7 @@ class Evaluator:
         # The job's key is not known here, nor needed: what is masked is compared, never shown.
         self._rule_set = RuleSet(rules, mask_key=b"any")
         self._sums: dict[str, SlidingSum] = {}
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[tuple[str, str], Memory] = {}
         self._counted: dict[str, int] = {}  # session -> its events so far
         self._viewed: set[str] = set()
 
@@ -68,8 +68,10 @@ class Evaluator:
         reached = [each for each in told if self._sums.setdefault(each.key, SlidingSum({})).add(each)]
         later = [topic for each in reached for topic in each.topics]
         holding = {each.key.partition("/")[0] for each in reached}
-        sightings = [token[1:] for token in _split(route.ordered) + _split(route.unordered) if token.startswith(SIGNAL_MARK)]
-        holding |= {seen.rule_id for seen in map(Sighting.decoded, sightings) if self._fires(seen)}
+        for token in _split(route.ordered) + _split(route.unordered):
+            if token.startswith(SIGNAL_MARK):
+                key, bundle = split(token)
+                holding |= {seen.rule_id for seen in decoded(bundle) if self._fires(key, seen)}
         routing = [rule for rule, routes in matches if routes]
         return Outcome(
             matched=tuple(rule.id for rule in routing if rule.id in holding or not _depends_on_others(rule)),
@@ -81,11 +83,11 @@ class Evaluator:
         )
 
 
-    def _fires(self, seen: Sighting) -> bool:
+    def _fires(self, key: str, seen: Sighting) -> bool:
         if seen.kind == "no-view":
             is_early = not seen.among_first or self._counted[seen.session_id] <= seen.among_first
             return is_early and seen.session_id not in self._viewed
-        self._memories[seen.group], firing = observe(self._memories.get(seen.group), seen)
+        self._memories[key, seen.part], firing = observe(self._memories.get((key, seen.part)), seen)
         return firing is not None
 
 

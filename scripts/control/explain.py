@@ -14,7 +14,7 @@ from scripts.control.evaluate import Evaluator, Outcome
 from scripts.control.lint import parts_of, path_of
 from scripts.control.sources import concerns, event_type
 from udfs.documents import to_document
-from udfs.fraud.sightings import Sighting, sighting
+from udfs.fraud.sightings import sighting
 from udfs.rules import paths
 from udfs.rules.aggregates import Observation, observation
 from udfs.rules.conditions import Slots, comparable, compile_condition
@@ -136,10 +136,9 @@ def _counted(rule: Rule, event: Event) -> str:
 
 
 def _looked_at(rule: Rule, event: Event) -> str:
-    told = sighting(rule, event)
-    if told is None:
+    seen = sighting(rule, event)
+    if seen is None:
         return "but has no key, or nothing to look at: the signal passes it over"
-    seen = Sighting.decoded(told)
     return f"a {seen.kind} signal looks at it by {seen.by} {seen.key!r}; whether it fires, the events before it decide"
 
 

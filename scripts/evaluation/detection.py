@@ -12,7 +12,7 @@ from shop.v1.events_pb2 import Event
 from jobs.settings import Settings
 from scripts.shop.simulator import Record
 from udfs.fraud.alerts import combine
-from udfs.fraud.sightings import SIGNAL_MARK, Sighting
+from udfs.fraud.sightings import SIGNAL_MARK, Sighting, decoded, split
 from udfs.fraud.signals import Firing, Memory, observe
 from udfs.rules.engine import DESTINATION_SEPARATOR, RuleSet
 from udfs.rules.language import Rule
@@ -27,10 +27,10 @@ class Detection:
         self._settings = settings
         self._rule_set = RuleSet(rules)
         self._seen: set[str] = set()
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[tuple[str, str], Memory] = {}
         self._subjects: dict[str, Memory] = {}
         self._newest_ms = 0
-        self._waiting: list[tuple[int, int, str, list[str]]] = []  # time, number, session, sightings ("V" for a view)
+        self._waiting: list[tuple[int, int, str, bool, list[str]]] = []  # time, number, session, whether a view, bundles
         self._counted: dict[str, list[int]] = {}  # session -> events and views so far
         self.orders: dict[str, str] = {}
         """Event id -> order id of each order_placed so far."""
@@ -55,11 +55,11 @@ class Detection:
         if kind == "order_placed":
             self.orders[event.event_id] = event.order_placed.order_id
         route = self._rule_set.route(event, kind)
-        for token in _sightings(route.unordered):
-            yield from self._sighting(Sighting.decoded(token))
+        for key, seen in _sightings(_bundles(route.unordered)):
+            yield from self._sighting(key, seen)
         if event.event_time_ms > self._newest_ms - self._settings.lateness_ms:
-            tokens = ["V"] if kind == "product_viewed" else _sightings(route.ordered)
-            heappush(self._waiting, (event.event_time_ms, number, event.session_id, tokens))
+            waiting = (event.event_time_ms, number, event.session_id, kind == "product_viewed", _bundles(route.ordered))
+            heappush(self._waiting, waiting)
         if event.event_time_ms > self._newest_ms:
             self._newest_ms = event.event_time_ms
             yield from self._ordered()
@@ -67,19 +67,18 @@ class Detection:
     def _ordered(self) -> Iterator[dict[str, Any]]:
         waiting = self._waiting
         while waiting and waiting[0][0] <= self._newest_ms - self._settings.lateness_ms:
-            _, _, session_id, tokens = heappop(waiting)
+            _, _, session_id, is_view, bundles = heappop(waiting)
             counted = self._counted.setdefault(session_id, [0, 0])
             counted[0] += 1
-            counted[1] += tokens == ["V"]
-            if counted[1] == 0:
-                for seen in map(Sighting.decoded, tokens):
-                    if not seen.among_first or counted[0] <= seen.among_first:
-                        yield from self._sighting(seen)
+            counted[1] += is_view
+            for key, seen in _sightings(bundles) if counted[1] == 0 else ():
+                if not seen.among_first or counted[0] <= seen.among_first:
+                    yield from self._sighting(key, seen)
 
-    def _sighting(self, seen: Sighting) -> Iterator[dict[str, Any]]:
-        memory, firing = observe(self._memories.get(seen.group), seen)
+    def _sighting(self, key: str, seen: Sighting) -> Iterator[dict[str, Any]]:
+        memory, firing = observe(self._memories.get((key, seen.part)), seen)
         if seen.window_ms:
-            self._memories[seen.group] = memory
+            self._memories[key, seen.part] = memory
         if firing is not None:
             yield from self._firing(firing)
 
@@ -90,5 +89,12 @@ class Detection:
             yield json.loads(alert)
 
 
-def _sightings(tokens: str) -> list[str]:
-    return [token[1:] for token in tokens.split(DESTINATION_SEPARATOR) if token.startswith(SIGNAL_MARK)]
+def _bundles(tokens: str) -> list[str]:
+    return [token for token in tokens.split(DESTINATION_SEPARATOR) if token.startswith(SIGNAL_MARK)]
+
+
+def _sightings(bundles: Iterable[str]) -> Iterator[tuple[str, Sighting]]:
+    """Each with its key."""
+    for key, bundle in map(split, bundles):
+        for seen in decoded(bundle):
+            yield key, seen

@@ -10,7 +10,8 @@ import pytest
 
 from jobs.baseline import load
 from jobs.settings import Settings
-from scripts.checker.alerts import Expected, check_alerts, expect_alerts, load_signals
+from scripts.checker.alerts import Expected, alert_findings, check_alerts, expect_alerts, load_signals
+from scripts.checker.model import Output, Problem
 from scripts.evaluation.detection import Detection
 from scripts.shop import simulator
 from scripts.shop.faults import Fault
@@ -82,3 +83,36 @@ def test_a_lost_a_doubled_and_a_superfluous_alert_are_told(run: tuple[list[dict[
     made, expected = run
     fewer = Expected(expected.fired[1:], expected.event_ids)
     assert any("has no reason for an alert" in problem for problem in problems((made, fewer)))
+
+
+# -- what scripts/verify tells, whatever fired ----------------------------------------------------------------------------------------
+
+
+def output(alert: dict[str, Any] | bytes, offset: int = 0, key: bytes | None = None) -> Output:
+    value = alert if isinstance(alert, bytes) else json.dumps(alert).encode()
+    subject = b"" if isinstance(alert, bytes) else alert["subject"].encode()
+    return Output("fraud.alerts", 0, offset, 0, subject if key is None else key, value)
+
+
+def test_sound_alerts_give_no_findings(run: tuple[list[dict[str, Any]], Expected]) -> None:
+    assert alert_findings(map(output, run[0]), run[1].event_ids).counts == {}
+
+
+FAULTS: dict[str, tuple[Callable[[dict[str, Any]], list[Output]], Problem]] = {
+    "doubled": (lambda alert: [output(alert), output(alert, 1)], Problem.DOUBLED),
+    "another key": (lambda alert: [output(alert, key=b"x")], Problem.WRONG_KEY),
+    "no JSON": (lambda alert: [output(b"?")], Problem.ALTERED),
+    "no reasons": (lambda alert: [output(alert | {"reasons": []})], Problem.ALTERED),
+    "another score": (lambda alert: [output(alert | {"score": 1})], Problem.UNEXPECTED),
+}
+
+
+@pytest.mark.parametrize(("make", "problem"), FAULTS.values(), ids=FAULTS)
+def test_each_fault_gives_its_finding(
+    run: tuple[list[dict[str, Any]], Expected], make: Callable[[dict[str, Any]], list[Output]], problem: Problem
+) -> None:
+    assert alert_findings(make(run[0][0]), run[1].event_ids).kinds() == {problem}
+
+
+def test_evidence_that_never_was(run: tuple[list[dict[str, Any]], Expected]) -> None:
+    assert alert_findings([output(run[0][0])], set()).kinds() == {Problem.UNEXPECTED}

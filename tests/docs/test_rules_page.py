@@ -22,7 +22,7 @@ from scripts.control import changes, offline
 from scripts.control.cases import run_cases
 from tests.docs.rules_page import MASK_KEY, TEXT, TIME_MS, Example, event, examples, section, table
 from udfs.documents import to_document
-from udfs.fraud.sightings import Sighting, sighting
+from udfs.fraud.sightings import sighting
 from udfs.fraud.signals import observe
 from udfs.router import COUNTED
 from udfs.rules import language, paths, rulebook
@@ -78,7 +78,7 @@ def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool
         assert RuleSet([rule]).matches(made, event_type)
         told = sighting(rule, made)
         assert told is not None
-        memory, firing = observe(memory, Sighting.decoded(told))
+        memory, firing = observe(memory, told)
         found.append(firing is not None)
     return found
 

@@ -6,11 +6,12 @@ A Sighting carries the rule's parameters, so that the keyed stage never has anot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii as _text
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -20,7 +21,9 @@ from udfs.rules.paths import money_reader
 from udfs.rules.values import duration, memory
 
 SIGNAL_MARK: Final = "!"
-"""Begins a destination that is a Sighting."""
+"""Begins a destination that is a bundle: the Sightings of one event by all rules that group it by the same key, since each crossing
+into Python costs more than the work on several of them. Behind the mark stand KEY_DIGITS digits, by which it is keyed, then JSON."""
+KEY_DIGITS: Final = 32
 
 MAX_KEY_LENGTH: Final = 128
 """Longest text of a key that is shown. What is kept is kept by a hash of all of it."""
@@ -30,8 +33,8 @@ class Sighting(NamedTuple):
     """One event as one fraud rule sees it. What a kind of signal does not need has its default, and is not sent.
 
     Attributes:
-        group: rule, what it looks at, and the key's value. Limits and windows are not in it: they can change, and what is
-            remembered stays.
+        part: of what is remembered for the key: rule, and what it looks at. Limits and windows are not in it: they can change, and
+            what is remembered stays.
         key: the value of `by`, for people.
         what: the event types that the rule counts, for people.
         window_ms: how far back it looks; what is older is forgotten.
@@ -39,7 +42,7 @@ class Sighting(NamedTuple):
         of, thing: what may be unfamiliar: a word for it, and its value.
     """
 
-    group: str
+    part: str
     rule_id: str
     version: int
     kind: str
@@ -64,102 +67,116 @@ class Sighting(NamedTuple):
     of: str = ""
     thing: str = ""
 
-    def encoded(self) -> str:
-        """As JSON in ASCII, without the defaults and without what separates destinations."""
-        told = {name: value for name, value in self._asdict().items() if value != self._field_defaults.get(name)}
-        return _separable(json.dumps(told, separators=(",", ":")))
 
-    @classmethod
-    def decoded(cls, text: str) -> Self:
-        """The reverse of `encoded`."""
-        return cls(**orjson.loads(text))
+def decoded(text: str) -> list[Sighting]:
+    """The Sightings of a bundle, behind its key."""
+    bundle: dict[str, Any] = orjson.loads(text)
+    parts: list[dict[str, Any]] = bundle.pop("seen")
+    return [Sighting(**bundle, **part) for part in parts]
 
 
-def group_of(text: str) -> str:
-    """The group of an encoded Sighting."""
-    found: str = orjson.loads(text)["group"]
-    return found
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one rule looks at events, compiled. `sees` gives what keeps histories of one key apart (the currency) and more members of
+    the JSON object; None if the event has not what the signal looks at."""
 
-
-Look = Callable[[Any, str], str | None]
-"""(event, `common` of it) -> the event as an encoded Sighting of one rule; None if it has no key (nobody signed in), or not what the
-signal looks at."""
-
-
-def common(event: Any) -> str:
-    """What all Sightings of an event say: members of a JSON object, written once for all rules."""
-    payload = event.WhichOneof("payload")
-    order_id = getattr(getattr(event, payload), "order_id", "") if payload is not None else ""
-    user_id = event.user_id
-    told = f'"event_id":{_text(event.event_id)},"session_id":{_text(event.session_id)},"time_ms":{event.event_time_ms}'
-    if user_id:
-        told += f',"user_id":{_text(user_id)}'
-    return f'{told},"order_id":{_text(order_id)}' if order_id else told
+    by: str
+    key: Callable[[Any], Any]
+    sees: Callable[[Any], tuple[str, str] | None]
+    start: str
+    in_order: bool
 
 
 def compile_look(rule: Rule) -> Look:
-    """How events are told to a rule with a signal. Written out as text: it is made for each order, several times."""
+    """How a rule with a signal looks at events."""
     signal = rule.when.signal
     assert signal is not None
-    head = {"rule_id": rule.id, "version": rule.version, "kind": signal.kind, "score": signal.score}
-    if isinstance(signal, NoView):
-        start = _start(head | {"by": "session"} | ({"among_first": signal.among_first} if signal.among_first else {}))
-        return lambda event, told: _separable(
-            f'{start},{told},"group":{_text(f"{rule.id}/{event.session_id}")},"key":{_text(event.session_id)}}}'
-        )
+    limits, sees, apart = _parts(signal)
+    by = "session" if isinstance(signal, NoView) else signal.by
     what = _WORDS.get(rule.when.events[0], "events") if len(rule.when.events) == 1 else "events"
-    limits, look_at, kept_apart = _parts(signal)
-    start = _start(head | {"by": signal.by, "what": what} | limits)
-    read_key = key_reader(signal.by)
-    measure = "/".join((signal.kind, signal.by, kept_apart, *rule.when.events)).encode()
-
-    def look(event: Any, told: str) -> str | None:
-        key, seen = read_key(event), look_at(event)
-        if key is None or seen is None:
-            return None
-        text, apart = str(key), seen[0]
-        group = blake2b(f"{apart}/{text}/".encode(), digest_size=16)
-        group.update(measure)
-        shown = text if len(text) <= MAX_KEY_LENGTH else text[:MAX_KEY_LENGTH]
-        return _separable(f'{start},{told},"group":"{rule.id}/{group.hexdigest()}","key":{_text(shown)}{seen[1]}}}')
-
-    return look
+    measure = blake2b("/".join((signal.kind, by, apart, *rule.when.events)).encode(), digest_size=8).hexdigest()
+    head = {"rule_id": rule.id, "version": rule.version, "kind": signal.kind, "score": signal.score, "what": what, **limits}
+    start = f'{json.dumps(head, separators=(",", ":"))[:-1]},"part":"{rule.id}/{measure}'
+    return Look(by, key_reader(by), sees, start, isinstance(signal, NoView))
 
 
-def sighting(rule: Rule, event: Any) -> str | None:
-    """The event as an encoded Sighting of the rule, or None."""
-    return compile_look(rule)(event, common(event))
+def tell(looks: Iterable[Look], event: Any) -> tuple[list[str], list[str]]:
+    """The event as all rules see it that look at it: bundles of Sightings, one for each key. Those that need the order of the
+    session, and the others. Written out as text: half of the orders of a shop have several."""
+    bundles: dict[tuple[str, bool], list[str]] = {}
+    keys: dict[str, str] = {}
+    for look in looks:
+        by = look.by
+        if by not in keys:
+            key = look.key(event)
+            keys[by] = "" if key is None else str(key)
+        if not keys[by]:
+            continue
+        seen = look.sees(event)
+        if seen is not None:
+            bundles.setdefault((by, look.in_order), []).append(f'{look.start}{seen[0]}"{seen[1]}}}')
+    if not bundles:
+        return [], []
+    of_all = _of_all(event)
+    ordered: list[str] = []
+    unordered: list[str] = []
+    for (by, in_order), seen_by in bundles.items():
+        key = keys[by]
+        shown = key if len(key) <= MAX_KEY_LENGTH else key[:MAX_KEY_LENGTH]
+        bundle = f'{{"by":{_text(by)},"key":{_text(shown)},{of_all},"seen":[{",".join(seen_by)}]}}'
+        hashed = blake2b(f"{by}/{key}".encode(), digest_size=KEY_DIGITS // 2).hexdigest()
+        (ordered if in_order else unordered).append(SIGNAL_MARK + hashed + _separable(bundle))
+    return ordered, unordered
 
 
-_Seen = tuple[str, str]
-"""What keeps histories of one key apart (the currency), and more members of the JSON object."""
+def _of_all(event: Any) -> str:
+    """What all Sightings of an event say: members of a JSON object."""
+    payload = event.WhichOneof("payload")
+    order_id = getattr(getattr(event, payload), "order_id", "") if payload is not None else ""
+    told = f'"event_id":{_text(event.event_id)},"session_id":{_text(event.session_id)},"time_ms":{event.event_time_ms}'
+    if event.user_id:
+        told += f',"user_id":{_text(event.user_id)}'
+    return f'{told},"order_id":{_text(order_id)}' if order_id else told
 
 
-def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], _Seen | None], str]:
+def sighting(rule: Rule, event: Any) -> Sighting | None:
+    """The event as one rule sees it; None if it has no key (nobody signed in), or not what the signal looks at."""
+    ordered, unordered = tell([compile_look(rule)], event)
+    return next((seen for token in (*ordered, *unordered) for _, each in (split(token),) for seen in decoded(each)), None)
+
+
+def split(token: str) -> tuple[str, str]:
+    """A destination that is a bundle -> its key, and the rest."""
+    start = len(SIGNAL_MARK)
+    return token[start : start + KEY_DIGITS], token[start + KEY_DIGITS :]
+
+
+def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], tuple[str, str] | None], str]:
     """Of a signal: its limits, how it looks at an event, and what belongs to what is remembered."""
-    nothing: _Seen = ("", "")
     match signal:
+        case NoView():
+            return {"among_first": signal.among_first} if signal.among_first else {}, lambda _: _NOTHING, ""
         case Velocity():
-            return {"over": signal.over, "window_ms": _ms(duration(signal.within))}, lambda _: nothing, ""
+            return {"over": signal.over, "window_ms": _ms(duration(signal.within))}, lambda _: _NOTHING, ""
         case Accounts():
             limits = {"over": signal.over, "window_ms": _ms(duration(signal.within))}
-            return limits, lambda event: nothing if event.user_id else None, ""
+            return limits, lambda event: _NOTHING if event.user_id else None, ""
         case Deviation():
             read = money_reader(signal.amount)
             limits = {"over": signal.over, "window_ms": _ms(memory(signal.remember)), "min_count": signal.min_count, "floor": signal.floor}
 
-            def amount(event: Any) -> _Seen | None:
+            def amount(event: Any) -> tuple[str, str] | None:
                 found = read(event)
                 if not found:
                     return None
-                currency = found[0].currency
-                return currency, f',"amount_minor":{found[0].amount_minor},"currency":{_text(currency)}'
+                currency = found[0].currency  # three letters, or the event is a dead letter
+                return f"/{currency}", f',"amount_minor":{found[0].amount_minor},"currency":"{currency}"'
 
             return limits, amount, ""
         case Travel():
             limits = {"over": signal.over, "window_ms": _ms(memory(signal.remember)), "min_km": signal.min_km}
 
-            def country(event: Any) -> _Seen | None:
+            def country(event: Any) -> tuple[str, str] | None:
                 code = event.source.country
                 return ("", f',"country":{_text(code)}') if code else None
 
@@ -167,7 +184,7 @@ def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], _Seen | None], 
         case Unfamiliar():
             read_thing = key_reader(signal.of)
 
-            def thing(event: Any) -> _Seen | None:
+            def thing(event: Any) -> tuple[str, str] | None:
                 value = read_thing(event)
                 return None if value is None else ("", f',"thing":{_text(str(value)[:MAX_KEY_LENGTH])}')
 
@@ -176,12 +193,11 @@ def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], _Seen | None], 
             raise TypeError(type(signal).__name__)
 
 
+_NOTHING: Final = ("", "")
+
+
 def _ms(length: timedelta) -> int:
     return length // timedelta(milliseconds=1)
-
-
-def _start(members: dict[str, Any]) -> str:
-    return json.dumps(members, separators=(",", ":"))[:-1]
 
 
 def _separable(token: str) -> str:

@@ -1,14 +1,15 @@
-"""When a fraud signal fires: state machines over the sightings of one group, in the order in which they arrive.
+"""When a fraud signal fires: state machines over the sightings of one rule and key, in the order in which they arrive.
 
-`observe` takes what is remembered of the group and one Sighting, and gives what is to be remembered and what fired. What is
-remembered is plain JSON, small and bounded whatever comes; udfs/fraud_stages.py keeps it in Flink's keyed state. Times are event times
-in milliseconds. A sighting that comes late is judged by what lies within its own window before it, and never changes what has fired.
+`observe` takes what is remembered and one Sighting, and gives what is to be remembered and what fired; `observe_all` does it for all
+sightings that share a key. What is remembered is plain JSON, small and bounded whatever comes; udfs/fraud_stages.py keeps it in Flink's
+keyed state. Times are event times in milliseconds. A sighting that comes late is judged by what lies within its own window before it,
+and never changes what has fired.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ _SHORTEST_MS: Final = 1_000
 """Two countries within a second count as one second apart: a speed must be a number."""
 
 Memory = dict[str, Any]
+Parts = dict[str, tuple[int, Memory]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,35 @@ class Firing:
 def observe(memory: Memory | None, seen: Sighting) -> tuple[Memory, Firing | None]:
     """
     Args:
-        memory: what the last call for this group gave; None for its first sighting. Not changed.
+        memory: what the last call for this rule and key gave; None for the first sighting. Not changed.
         seen: the sighting.
 
     Returns:
         What to remember, and what fired.
     """
     return _MACHINES[seen.kind](memory or {}, seen)
+
+
+def observe_all(parts: Parts | None, sightings: Iterable[Sighting], now_ms: int) -> tuple[Parts, list[Firing]]:
+    """The sightings of one event that share a key.
+
+    Args:
+        parts: what the last call for this key gave, or None. Not changed.
+        now_ms: the clock: parts that have been silent for their window by then are forgotten.
+
+    Returns:
+        What to remember, by Sighting.part: when it may be forgotten, and the memory; and what fired.
+    """
+    kept = {part: each for part, each in (parts or {}).items() if each[0] > now_ms}
+    firings = []
+    for seen in sightings:
+        before = kept.get(seen.part)
+        memory, firing = observe(None if before is None else before[1], seen)
+        if seen.window_ms:
+            kept[seen.part] = (now_ms + seen.window_ms, memory)
+        if firing is not None:
+            firings.append(firing)
+    return kept, firings
 
 
 def _velocity(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:

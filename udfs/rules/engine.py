@@ -19,10 +19,10 @@ from typing import Any, Final
 from google.protobuf.field_mask_pb2 import FieldMask
 from shop.v1.events_pb2 import Event
 
-from udfs.fraud.sightings import SIGNAL_MARK, Look, common, compile_look
+from udfs.fraud.sightings import Look, compile_look, tell
 from udfs.rules.aggregates import observation
 from udfs.rules.conditions import Predicate, Slots, Values, compile_when, conjunction
-from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, NoView, Rule
+from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, Rule
 from udfs.rules.paths import MISSING, is_scalar, scalar_reader
 from udfs.validation import UNKNOWN
 
@@ -239,14 +239,12 @@ class RuleSet:
         unordered = [token for order, token in chosen.values() if order == "none"]
         unordered += [AGGREGATE_MARK + told for told in observations]
         ordered = [token for order, token in chosen.values() if order == "session"]
-        of_all = ""
-        for compiled in matched:
-            if compiled.look is not None:
-                of_all = of_all or common(event)
-                told = compiled.look(event, of_all)
-                if told is not None:
-                    # What a session has viewed before is known where its events are in order.
-                    (ordered if isinstance(compiled.rule.when.signal, NoView) else unordered).append(SIGNAL_MARK + told)
+        looks = [each.look for each in matched if each.look is not None]
+        if looks:
+            # What a session has viewed before is known where its events are in order.
+            in_order, at_once = tell(looks, event)
+            ordered += in_order
+            unordered += at_once
         return Route(ordered=DESTINATION_SEPARATOR.join(ordered), unordered=DESTINATION_SEPARATOR.join(unordered))
 
     def _token(self, destination: Destination, event: Event) -> str:

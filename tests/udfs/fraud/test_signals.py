@@ -20,7 +20,7 @@ HOUR = 60 * MINUTE
 
 def seen(kind: str, time_ms: float, number: int = 0, **fields: Any) -> Sighting:
     parts = {"by": "user", "key": "u-1", "what": "orders", "window_ms": 10 * MINUTE, "user_id": "u-1", "order_id": f"o-{number}"} | fields
-    return Sighting("r/k", "r", 3, kind, 50, f"e-{number}", "s-1", int(time_ms), **parts)
+    return Sighting("r/m", "r", 3, kind, 50, f"e-{number}", "s-1", int(time_ms), **parts)
 
 
 def play(sightings: list[Sighting]) -> tuple[list[Firing | None], list[Memory]]:

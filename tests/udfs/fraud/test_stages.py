@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from udfs.fraud.sightings import Sighting
-from udfs.fraud_stages import AlertMaker, SignalDetector, sighting_group
+from udfs.fraud_stages import AlertMaker, SignalDetector
 
 MINUTE = 60_000
 
@@ -58,13 +58,17 @@ class Key:
         self.now_ms = now_ms
 
 
-def told(number: int, **changes: Any) -> str:
+def bundle(*sightings: Sighting) -> str:
+    return orjson.dumps({"seen": [each._asdict() for each in sightings]}).decode()
+
+
+def sighting(number: int, part: str = "r/m", **changes: Any) -> Sighting:
     fields = {"what": "orders", "by": "user", "key": "u", "user_id": "u", "window_ms": 10 * MINUTE, "over": 2} | changes
-    return Sighting("r/k", "r", 1, "velocity", 50, f"e-{number}", "s", number, **fields).encoded()
+    return Sighting(part, part.partition("/")[0], 1, "velocity", 50, f"e-{number}", "s", number, **fields)
 
 
-def test_the_key_is_the_group() -> None:
-    assert sighting_group((told(1),)) == "r/k"  # type: ignore[arg-type]
+def told(number: int, **changes: Any) -> str:
+    return bundle(sighting(number, **changes))
 
 
 def test_a_signal_fires_to_its_subject_with_one_read_and_one_write_each() -> None:
@@ -103,11 +107,29 @@ def test_a_longer_window_is_waited_for() -> None:
     assert (key.text, key.timers) == (None, [])
 
 
+def test_several_rules_of_one_key_share_a_read_and_a_write() -> None:
+    key = Key(SignalDetector())
+    outputs = [key.send(bundle(sighting(number), sighting(number, "q/m", over=1)), 0) for number in range(3)]
+    assert [[orjson.loads(firing)["rule_id"] for _, firing in each] for each in outputs] == [[], ["q"], ["r", "q"]]
+    assert (key.reads, key.writes) == (3, 3)
+
+
+def test_a_rule_that_is_silent_is_forgotten_while_its_key_is_busy() -> None:
+    key = Key(SignalDetector())
+    key.send(bundle(sighting(0), sighting(0, "q/m")), 0)
+    key.wait_until(9 * MINUTE)
+    key.send(told(1), 0)
+    key.wait_until(11 * MINUTE)
+    key.send(told(2), 0)
+    assert key.text is not None
+    assert set(orjson.loads(key.text)["memory"]) == {"r/m"}
+
+
 @pytest.mark.parametrize(("among_first", "number", "fires"), [(0, 9, True), (3, 3, True), (3, 4, False)])
 def test_no_view_remembers_nothing(among_first: int, number: int, fires: bool) -> None:
     key = Key(SignalDetector())
-    seen = Sighting("r/s", "r", 1, "no-view", 50, "e", "s", 1, by="session", key="s", among_first=among_first).encoded()
-    assert [subject for subject, _ in key.send(seen, number)] == (["s"] if fires else [])
+    seen = Sighting("r/m", "r", 1, "no-view", 50, "e", "s", 1, by="session", key="s", among_first=among_first)
+    assert [subject for subject, _ in key.send(bundle(seen), number)] == (["s"] if fires else [])
     assert (key.text, key.timers, key.reads) == (None, [], 0)
 
 

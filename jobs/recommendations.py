@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pyflink.common import Types
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StatementSet, StreamTableEnvironment
 
 from jobs import facts
+from jobs.keyed import keyed_rows
 from jobs.settings import RecommendTo, Settings
 from jobs.sharing import share
 from jobs.sql import epoch_ms, interval
@@ -116,16 +116,14 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     plain = RecommenderSettings(settings.recommendation_half_life_ms, settings.trending_half_life_ms, settings.recommendation_memory_ms)
     popular = tables.to_data_stream(tables.sql_query("SELECT text, time_ms FROM popular"))
     recommended = (
-        tables.to_data_stream(tables.sql_query(inputs))
-        .key_by(lambda row: row[0], key_type=Types.STRING())
+        keyed_rows(tables, inputs, "product", "kind", "text", "time_ms")
         .connect(popular.broadcast(popularity_state()))
         .process(Recommender(plain), RECOMMENDED_TYPE)
         .name("recommend")
         .uid("recommend")
     )
     trends = (
-        tables.to_data_stream(tables.sql_query("SELECT category, text, time_ms FROM category_windows"))
-        .key_by(lambda row: row[0], key_type=Types.STRING())
+        keyed_rows(tables, "SELECT category, text, time_ms FROM category_windows", "category", "text", "time_ms")
         .process(TrendKeeper(plain), TREND_TYPE)
         .name("keep-trends")
         .uid("keep-trends")

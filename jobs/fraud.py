@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pyflink.common import Types
-from pyflink.datastream import DataStream
 from pyflink.table import StatementSet, StreamTableEnvironment
 
-from jobs.keyed import keyed
+from jobs.keyed import keyed_rows
 from jobs.settings import Settings
 from jobs.tables import raw_sink
 from udfs.fraud.sightings import KEY_DIGITS, SIGNAL_MARK
@@ -20,15 +19,18 @@ def sinks(settings: Settings) -> list[str]:
 
 def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
     """Adds the stages to the job; reads the views `instant` and `sessions` of jobs/pipeline.py."""
-    at_once = _bundles(tables, f"SELECT destination, CAST(0 AS BIGINT) AS session_seq FROM instant WHERE {_IS_BUNDLE}")
-    without_view = _bundles(
-        tables,
-        f"""SELECT destination, session_seq
-            FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-            WHERE viewed = 0 AND ordered LIKE '%{SIGNAL_MARK}%' AND {_IS_BUNDLE}""",
-    )
+    start = 1 + len(SIGNAL_MARK)
+    bundles = f"""
+        SELECT SUBSTRING(destination FROM {start} FOR {KEY_DIGITS}) AS shared_key, SUBSTRING(destination FROM {start + KEY_DIGITS}) AS bundle,
+               session_seq
+        FROM (SELECT destination, CAST(0 AS BIGINT) AS session_seq FROM instant
+              UNION ALL
+              SELECT destination, COALESCE(session_seq, CAST(0 AS BIGINT))
+              FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
+              WHERE viewed = 0 AND ordered LIKE '%{SIGNAL_MARK}%')
+        WHERE destination LIKE '{SIGNAL_MARK}%'"""
     fired = (
-        keyed(at_once.union(without_view))
+        keyed_rows(tables, bundles, "shared_key", {"bundle": Types.STRING(), "session_seq": Types.LONG()})
         .process(SignalDetector(), FIRED_TYPE)
         .name("detect-signals")
         .uid("detect-signals")
@@ -41,19 +43,3 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     )
     tables.create_temporary_view("alerts", tables.from_data_stream(alerts).alias(*ALERT_FIELDS))
     statements.add_insert_sql("INSERT INTO fraud_alerts SELECT subject, alert FROM alerts")
-
-
-_IS_BUNDLE = f"destination LIKE '{SIGNAL_MARK}%'"
-_BUNDLE_TYPE = Types.ROW([Types.STRING(), Types.ROW([Types.STRING(), Types.LONG()])])
-"""The key, and what SignalDetector takes."""
-
-
-def _bundles(tables: StreamTableEnvironment, query: str) -> DataStream:
-    start = 1 + len(SIGNAL_MARK)
-    return tables.to_append_stream(
-        tables.sql_query(f"""
-            SELECT SUBSTRING(destination FROM {start} FOR {KEY_DIGITS}),
-                   ROW(SUBSTRING(destination FROM {start + KEY_DIGITS}), COALESCE(session_seq, CAST(0 AS BIGINT)))
-            FROM ({query})"""),
-        _BUNDLE_TYPE,
-    )

@@ -129,14 +129,15 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
 
     # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    stand = recommendations.where_it_stands(tables, "so_far") if settings.recommendations else "CAST(NULL AS STRING)"
+    more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
+    columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW numbered AS
         SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
-               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, {stand} AS stand, event_time
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, event_time{columns}
         FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
         WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
-    share(tables, "numbered", "sessions", _SESSION_COLUMNS)
+    share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))
     statements.add_insert_sql(f"""
         INSERT INTO ordered_routes
         SELECT {route(topics.prefix)},
@@ -173,7 +174,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}
 _SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING") | {
-    "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT", "stand": "STRING",
+    "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT",
 }  # fmt: skip
 _IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"

@@ -17,7 +17,7 @@ from pyflink.datastream.functions import KeyedBroadcastProcessFunction, KeyedPro
 from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from udfs.recommendations import rows
-from udfs.recommendations.answers import next_items
+from udfs.recommendations.answers import MOST_ASKED, next_items
 from udfs.recommendations.neighbours import Neighbours, Scored
 from udfs.recommendations.popularity import Popularity
 from udfs.recommendations.trending import Trend
@@ -48,7 +48,7 @@ def popularity_state() -> MapStateDescriptor:
 
 
 class Recommender(KeyedBroadcastProcessFunction):
-    """Input, keyed by product: (product_id, kind, text, time_ms), where `time_ms` is the end of the window. Broadcast: (text, time_ms)
+    """Input, keyed by product: (kind, text, time_ms), where `time_ms` is the end of the window. Broadcast: (text, time_ms)
     of the most popular products. Output: RECOMMENDED_TYPE.
 
     A product is published when event time has passed the window's end, since then both inputs have told all of it: so what is
@@ -64,6 +64,7 @@ class Recommender(KeyedBroadcastProcessFunction):
         # Descriptors that have touched Java do not pickle, so they are built here and not in __init__.
         self._popularity_state = popularity_state()
         self._product = runtime_context.get_state(ValueStateDescriptor("product", Types.STRING()))
+        self._next = runtime_context.get_state(ValueStateDescriptor("next", Types.STRING()))
         self._popularity: Popularity | None = None
 
     def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
@@ -74,13 +75,12 @@ class Recommender(KeyedBroadcastProcessFunction):
         return iter(())
 
     def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        kind, text, time_ms = value[1], value[2], value[3]
+        kind, text, time_ms = value[0], value[1], value[2]
+        if kind == VISIT:
+            yield from self._answer(rows.visit(text), self._restored(ctx.get_broadcast_state(self._popularity_state)), time_ms)
+            return
         packed = self._product.value()
         product = Neighbours.unpacked(packed) if packed else Neighbours.new()
-        if kind == VISIT:
-            popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
-            yield from self._answer(rows.visit(text), product, popularity, time_ms)
-            return
         product.add(rows.product_window(text), time_ms, self._half_life_ms)
         timers = ctx.timer_service()
         timers.register_event_time_timer(time_ms)
@@ -95,12 +95,15 @@ class Recommender(KeyedBroadcastProcessFunction):
         if ctx.time_domain() == TimeDomain.PROCESSING_TIME:
             if timestamp - product.used_ms >= self._memory_ms:
                 self._product.clear()
+                self._next.clear()
                 yield PRODUCT, product_id, FORGOTTEN
             return
         if timestamp != product.as_of_ms:  # a later window has come already, and has a timer of its own
             return
         popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
         popularity.move_to(timestamp)
+        best = product.scores(product.viewed, popularity, timestamp, self._half_life_ms)[:MOST_ASKED]
+        self._next.update(orjson.dumps(best).decode())
         news = product.news(popularity, timestamp, self._half_life_ms)
         if news is None:
             return
@@ -110,9 +113,10 @@ class Recommender(KeyedBroadcastProcessFunction):
             product_id=product_id, category=product.category, time_ms=timestamp, also_viewed=_items(viewed), also_bought=_items(bought)
         )  # fmt: skip
 
-    def _answer(self, visit: rows.Visit, product: Neighbours, popularity: Popularity, time_ms: int) -> Iterator[Any]:
-        neighbours = product.scores(product.viewed, popularity, time_ms, self._half_life_ms)
-        items = next_items(neighbours, popularity.largest, visit.recent)
+    def _answer(self, visit: rows.Visit, popularity: Popularity, time_ms: int) -> Iterator[Any]:
+        """From what was best when the product was published last: nothing is scored for a visit."""
+        best = self._next.value()
+        items = next_items(orjson.loads(best) if best else [], popularity.largest, visit.recent)
         if items:
             yield VISIT, visit.user_id or visit.session_id, _json(
                 user_id=visit.user_id, session_id=visit.session_id, time_ms=time_ms, items=_items(items)
@@ -127,7 +131,7 @@ class Recommender(KeyedBroadcastProcessFunction):
 
 
 class TrendKeeper(KeyedProcessFunction):
-    """Input, keyed by category: (category, text, time_ms). Output: TREND_TYPE, where the list has changed."""
+    """Input, keyed by category: (text, time_ms). Output: TREND_TYPE, where the list has changed."""
 
     def __init__(self, settings: RecommenderSettings) -> None:
         self._settings = settings
@@ -138,13 +142,14 @@ class TrendKeeper(KeyedProcessFunction):
         self._trend = runtime_context.get_state(ValueStateDescriptor("trend", Types.STRING()))
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        category, text, time_ms = value[0], value[1], value[2]
+        text, time_ms = value[0], value[1]
         packed = self._trend.value()
         trend = Trend.unpacked(packed) if packed else Trend.new()
         items = trend.add(rows.weights(text), time_ms, self._half_life_ms)
         trend.used_ms = _forget_later(ctx.timer_service(), self._memory_ms)
         self._trend.update(trend.packed())
         if items is not None:
+            category = ctx.get_current_key()
             yield category, _json(category=category, time_ms=time_ms, items=_items(items))
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:

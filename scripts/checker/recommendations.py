@@ -34,7 +34,7 @@ from scripts.checker.model import (
 )
 
 TOP = 10
-STEPS, MOST_LINES = 3, 20
+STEPS, MOST_LINES, MOST_EVENTS = 3, 20, 1_000
 WEIGHTS = {"product_viewed": 1, "product_added_to_cart": 3, "order_placed": 8}
 REMEMBERED, KNOWN_TO_BE_POPULAR = 50, 1_000
 DAMPING, SUPPORT = 0.35, 2.0
@@ -98,7 +98,7 @@ def expect_recommendations(on_time: Iterable[ExpectedEvent], terms: Terms) -> Ex
     for session_id, group in groupby(events, key=lambda event: event.session_id):
         session = list(group)
         looks = [_look(event) for event in session]
-        for event in session:
+        for event in session[:MOST_EVENTS]:
             _count_own(event, windows[_end(event.time_ms, terms)])
         _count_steps(session_id, looks, windows, expected, terms)
         if not terms.ties_in_log_order:
@@ -133,11 +133,10 @@ def _count_own(event: ExpectedEvent, window: Sums) -> None:
             items = [payload.item]
         case _:
             items = list(payload.lines)
-            paired = [line.product_id for line in items[:MOST_LINES]]
-            for place, one in enumerate(paired):
-                for index, other in enumerate(paired):
-                    if place != index and one != other:
-                        window.bought[one, other] += 1
+            paired = {line.product_id for line in items[:MOST_LINES]}
+            for one in paired:
+                for other in paired - {one}:
+                    window.bought[one, other] += 1
     for item in items:
         window.own[item.category, item.product_id] += weight
 
@@ -150,7 +149,7 @@ def _count_steps(
             continue
         end_ms = _end(look.time_ms, terms)
         before = {each.product for each in looks[max(0, place - STEPS) : place]} - {""}
-        for other in before - {look.product}:
+        for other in before - {look.product} if place < MOST_EVENTS else ():
             windows[end_ms].together[look.product, other] += WEIGHTS[look.kind]
             windows[end_ms].together[other, look.product] += WEIGHTS[look.kind]
         expected.visits[session_id, end_ms] = (look.user_id, before | {look.product})  # the last one of the window stays
@@ -175,12 +174,15 @@ def _fade(windows: Mapping[int, Sums], expected: Expected, terms: Terms) -> None
     categories: dict[str, str] = {}
     for end_ms, window in sorted(windows.items()):
         slow = (end_ms, terms.recommendation_half_life_ms)
-        in_categories: defaultdict[str, Counter[str]] = defaultdict(Counter)
         everywhere: Counter[str] = Counter()
+        named: dict[str, str] = {}  # product -> category; of several, the last by name
         for (category, product), weight in window.own.items():
-            in_categories[category][product] += weight
             everywhere[product] += weight
+            named[product] = max(category, named.get(product, ""))
             own.setdefault(product, []).append((end_ms, weight))
+        in_categories: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for product, weight in everywhere.items():
+            in_categories[named[product]][product] = weight
         _add(known, _strongest(everywhere, KNOWN_TO_BE_POPULAR), KNOWN_TO_BE_POPULAR, *slow)
         popular = {product: _total(parts, *slow) for product, parts in known.items()}
         least = min(popular.values()) if len(popular) >= KNOWN_TO_BE_POPULAR else 0.0
@@ -194,8 +196,7 @@ def _fade(windows: Mapping[int, Sums], expected: Expected, terms: Terms) -> None
             _add(viewed[product], seen, REMEMBERED, *slow)
             _add(bought[product], sold, REMEMBERED, *slow)
             weight = _total(own.get(product, ()), *slow)
-            named = [(count, name) for (name, item), count in window.own.items() if item == product and name]
-            categories[product] = max(named)[1] if named else categories.get(product, "")
+            categories[product] = named.get(product) or categories.get(product, "")
             scores = [_scores(sums[product], weight, popular, least, *slow) for sums in (viewed, bought)]
             expected.products.setdefault(product, {})[end_ms] = (categories[product], scores[0], scores[1])
         for category, products in in_categories.items():

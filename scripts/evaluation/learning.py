@@ -10,10 +10,11 @@ from heapq import nsmallest
 from itertools import combinations
 
 from scripts.evaluation.interactions import Interaction
-from udfs.recommendations import neighbours, popularity, trending
+from udfs.facts import MOST_PAIRED
+from udfs.recommendations import popularity, trending
 from udfs.recommendations.neighbours import Neighbours, Scored
 from udfs.recommendations.popularity import Popularity
-from udfs.recommendations.rows import MOST_LINES, STEPS, WEIGHTS, ProductWindow
+from udfs.recommendations.rows import MOST_NEIGHBOURS, STEPS, WEIGHTS, ProductWindow
 from udfs.recommendations.trending import Trend
 
 
@@ -60,8 +61,8 @@ class Learner:
         for product, category in event.items:
             window.own[category, product] += weight
         if event.kind == "O":
-            bought = [product for product, _ in event.items[:MOST_LINES]]
-            window.bought.update(tuple(sorted(pair)) for pair in combinations(bought, 2) if pair[0] != pair[1])
+            bought = sorted({product for product, _ in event.items[:MOST_PAIRED]})
+            window.bought.update(combinations(bought, 2))
         looked_at = event.items[0][0] if event.kind in ("V", "C") else ""
         for product in set(before) - {looked_at, ""} if looked_at else ():
             window.together[min(looked_at, product), max(looked_at, product)] += weight
@@ -77,11 +78,13 @@ class Learner:
         by_category: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
         own: defaultdict[str, tuple[float, str]] = defaultdict(lambda: (0.0, ""))
         for (category, product), weight in window.own.items():
+            before, name = own[product]
+            own[product] = (before + weight, max(name, category))
+        for product, (weight, category) in own.items():
             by_category[category].append((product, weight))
-            own[product] = (own[product][0] + weight, category)
         # One that was looked at in the window before may be paired in this one without being looked at again.
         for product in own.keys() | viewed.keys() | bought.keys():
-            strongest = (_strongest(pairs.get(product, ()), neighbours.CAPACITY) for pairs in (viewed, bought))
+            strongest = (_strongest(pairs.get(product, ()), MOST_NEIGHBOURS) for pairs in (viewed, bought))
             weight, category = own[product]
             self.products[product].add(ProductWindow(category, weight, *strongest), window.end_ms, half_life_ms)
         for category, weights in by_category.items():

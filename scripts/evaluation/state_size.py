@@ -14,7 +14,8 @@ from typing import Any, Final
 from scripts.control.tables import table
 from scripts.evaluation.interactions import Interaction, simulated_batches
 from scripts.evaluation.learning import Learner, Lengths
-from udfs.recommendations import neighbours, trending
+from udfs.recommendations import trending
+from udfs.recommendations.rows import MOST_NEIGHBOURS
 
 _HEADS: Final = ("events", "products", "most neighbours", "largest state, bytes", "all products, MB", "trends, bytes", "popularity, bytes")
 
@@ -37,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{events:,} of {options.events:,} ", end="", file=sys.stderr, flush=True)
     print(*table(_HEADS, rows, right=_HEADS), sep="\n")
-    print(f"\nbounds: {neighbours.CAPACITY} neighbours of each kind and product, {trending.CAPACITY} products of a category")
+    print(f"\nbounds: {MOST_NEIGHBOURS} neighbours of each kind and product, {trending.CAPACITY} products of a category")
     return 0
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Final
 
 from udfs.recommendations.neighbours import PUBLISHED, Scored
+from udfs.recommendations.rows import STEPS
 
+MOST_ASKED: Final = PUBLISHED + STEPS + 1
+"""Neighbours that can matter: PUBLISHED of them, and as many as the session has just seen."""
 _POPULAR = 0.0
 """Score of a product that is there for being popular, and not for what the session looked at."""
 

@@ -18,10 +18,8 @@ import orjson
 
 from udfs.recommendations.decay import NO_TIME, FadingSums, faded
 from udfs.recommendations.popularity import Popularity
-from udfs.recommendations.rows import WEIGHTS, ProductWindow
+from udfs.recommendations.rows import MOST_NEIGHBOURS, WEIGHTS, ProductWindow
 
-CAPACITY: Final = 50
-"""Neighbours that are remembered of each kind."""
 PUBLISHED: Final = 10
 _DAMPING: Final = 0.35
 """How much a neighbour's popularity counts against it, from 0 (not at all) to 1."""
@@ -35,7 +33,7 @@ Scored = list[tuple[str, float]]
 
 @dataclass(slots=True)
 class Neighbours:
-    """The state of one product: at most CAPACITY sums of each kind."""
+    """The state of one product: at most MOST_NEIGHBOURS sums of each kind."""
 
     category: str
     weight: float
@@ -60,9 +58,9 @@ class Neighbours:
         self.weight += window.weight
         self.category = window.category or self.category
         viewed = [*window.viewed, *((other, WEIGHTS["O"] * orders) for other, orders in window.bought)]
-        self.viewed.add(viewed, time_ms, half_life_ms, CAPACITY)
+        self.viewed.add(viewed, time_ms, half_life_ms, MOST_NEIGHBOURS)
         if window.bought:
-            self.bought.add(window.bought, time_ms, half_life_ms, CAPACITY)
+            self.bought.add(window.bought, time_ms, half_life_ms, MOST_NEIGHBOURS)
 
     def scores(self, sums: FadingSums, popularity: Popularity, time_ms: int, half_life_ms: int) -> Scored:
         """The neighbours, best first; equal ones by product."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from udfs.recommendations.answers import next_items
-from udfs.recommendations.rows import ProductWindow, Visit, product_window, visit, weights
+from udfs.recommendations.rows import MOST_NEIGHBOURS, ProductWindow, Visit, product_window, visit, weights
 from udfs.recommendations.trending import CAPACITY, Trend
 
 
@@ -14,18 +14,26 @@ def text(*lines: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"),
+    ("elements", "expected"),
     [
-        (["n|toys|7"], ProductWindow("toys", 7.0)),
-        (["v|p-1|3", "n|toys|7", "b|p-2|1", "v|p-2|4"], ProductWindow("toys", 7.0, [("p-1", 3.0), ("p-2", 4.0)], [("p-2", 1.0)])),
-        (["n|toys|3", "n|games|5", "n|books|4"], ProductWindow("games", 12.0)),
-        (["v|p-1|3"], ProductWindow("", 0.0, [("p-1", 3.0)])),
-        (["n||2"], ProductWindow("", 2.0)),
+        ("Vtoys Vtoys Ctoys Otoys", ProductWindow("toys", 13.0)),
+        ("vp-1 Vtoys cp-2 vp-1 cp-1 bp-2", ProductWindow("toys", 1.0, [("p-1", 5.0), ("p-2", 3.0)], [("p-2", 1.0)])),
+        ("Vtoys V Cgames Cbooks", ProductWindow("toys", 8.0)),
+        ("vp-1", ProductWindow("", 0.0, [("p-1", 1.0)])),
+        ("V", ProductWindow("", 1.0)),
+        ("vb va vc", ProductWindow("", 0.0, [("a", 1.0), ("b", 1.0), ("c", 1.0)])),
     ],
-    ids=["itself", "all-kinds", "two-categories", "without-itself", "no-category"],
+    ids=["itself", "all-kinds", "categories", "without-itself", "no-category", "equal"],
 )
-def test_a_product_and_window(lines: list[str], expected: ProductWindow) -> None:
-    assert product_window(text(*lines)) == expected
+def test_a_product_and_window(elements: str, expected: ProductWindow) -> None:
+    assert product_window(elements.replace(" ", "\x1d")) == expected
+
+
+def test_a_window_tells_of_the_strongest_neighbours() -> None:
+    elements = [f"v{number:03}" for number in range(200)] + ["v150"] * 2 + [f"b{number:03}" for number in range(60)]
+    found = product_window("\x1d".join(elements))
+    assert (len(found.viewed), found.viewed[0], found.viewed[1]) == (MOST_NEIGHBOURS, ("150", 3.0), ("000", 1.0))
+    assert len(found.bought) == MOST_NEIGHBOURS
 
 
 def test_weights_and_visits() -> None:

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from udfs.recommendations.neighbours import CAPACITY, PUBLISHED, Neighbours
+from udfs.recommendations.neighbours import PUBLISHED, Neighbours
 from udfs.recommendations.popularity import Popularity
-from udfs.recommendations.rows import ProductWindow
+from udfs.recommendations.rows import MOST_NEIGHBOURS, ProductWindow
 
 HALF_LIFE_MS = 10_000
 
@@ -89,10 +89,10 @@ def test_state_is_bounded_whatever_comes() -> None:
     found, rng = Neighbours.new(), random.Random(1)
     largest = 0
     for window in range(200):
-        others = [(f"product-{rng.randrange(10_000):012}", float(rng.randrange(1, 9))) for _ in range(CAPACITY)]
+        others = [(f"product-{rng.randrange(10_000):012}", float(rng.randrange(1, 9))) for _ in range(MOST_NEIGHBOURS)]
         found.add(ProductWindow("toys", 400, others, others[::2]), window * 60_000, 86_400_000)
         largest = max(largest, len(found.packed()))
-        assert max(len(found.viewed.sums), len(found.bought.sums)) <= CAPACITY
+        assert max(len(found.viewed.sums), len(found.bought.sums)) <= MOST_NEIGHBOURS
     viewed, bought = found.news(popular(), 200 * 60_000, 86_400_000) or ([], [])
     assert (len(viewed), len(bought)) == (PUBLISHED, PUBLISHED)
     assert 2_000 < largest < 5_000

@@ -21,8 +21,8 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     """Adds the stages to the job; reads the views `instant` and `sessions` of jobs/pipeline.py."""
     start = 1 + len(SIGNAL_MARK)
     bundles = f"""
-        SELECT SUBSTRING(destination FROM {start} FOR {KEY_DIGITS}) AS shared_key, SUBSTRING(destination FROM {start + KEY_DIGITS}) AS bundle,
-               session_seq
+        SELECT SUBSTRING(destination FROM {start} FOR {KEY_DIGITS}) AS shared_key,
+               SUBSTRING(destination FROM {start + KEY_DIGITS}) AS bundle, session_seq
         FROM (SELECT destination, CAST(0 AS BIGINT) AS session_seq FROM instant
               UNION ALL
               SELECT destination, COALESCE(session_seq, CAST(0 AS BIGINT))

@@ -10,14 +10,14 @@ A text is a list of lines, joined by LINE_SEPARATOR; a line has the fields of FI
     C     product_added_to_cart         x         x        x         of all pieces    x
     R     product_removed_from_cart               x        x
     O     one line of order_placed      x         x        x         of all pieces    x         x      x
-    T     the whole of order_placed     all of them        pieces    the total        x                x
     b     two products of order_placed  the other  x
+    T     the whole of order_placed     all of them        pieces    the total        x                x
     P     payment_processed                                          what was paid    x                x
     F     payment_failed                                             what was not     x                x
 
-`user` ends each line. The categories of a T line are joined by CATEGORY_SEPARATOR. `first` is 1 in the first line of its
-category in an order, else 0: their sum counts orders. A view without a price has amount 0 and no currency. An order is its O
-lines, then one T line, then a b line for each product and other product of its first MOST_PAIRED lines.
+`user` ends each line but b, and so each text. The categories of a T line are joined by CATEGORY_SEPARATOR. `first` is 1 in the first line
+of its category in an order, else 0: their sum counts orders. A view without a price has amount 0 and no currency. An order is its O
+lines, then a b line for each product and other product of its first MOST_PAIRED lines, then one T line.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def _ordered(payload: Any, user_id: str) -> str:
         lines.append(
             _line("O", item.category, item.product_id, item.quantity, _amount_minor(item), total.currency, first, order_id, user_id)
         )
-    lines.append(_line("T", CATEGORY_SEPARATOR.join(seen), "", pieces, total.amount_minor, total.currency, 0, order_id, user_id))
     if len(payload.lines) > 1:
         products = dict.fromkeys(item.product_id for item in payload.lines[:MOST_PAIRED])
         lines += (_line("b", other, product, 0, 0, "", 0, "", "") for product, other in permutations(products, 2))
+    lines.append(_line("T", CATEGORY_SEPARATOR.join(seen), "", pieces, total.amount_minor, total.currency, 0, order_id, user_id))
     return LINE_SEPARATOR.join(lines)
 
 

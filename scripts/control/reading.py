@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from scripts.control.output import CommandError
 
 _TIMEOUT_S: Final = 15.0
 _BATCH: Final = 1_000
+_AGAIN_S: Final = 0.1
+_NO_LEADER: Final = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,19 @@ def _consumer(bootstrap: str, topic: str) -> Iterator[tuple[Consumer, list[int]]
 
 
 def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S, cached=False)
-    if found is None:
-        raise CommandError(f"{topic}[{partition}]: no answer")
-    return int(found[0]), int(found[1])
+    """The first offset and the one behind the last. Right after a topic was made, or a broker died, a partition may have no leader yet."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S, cached=False)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_S)
+            continue
+        if found is None:
+            raise CommandError(f"{topic}[{partition}]: no answer")
+        return int(found[0]), int(found[1])
 
 
 def _consume(consumer: Consumer, topic: str) -> list[Message]:

@@ -252,7 +252,6 @@ def test_the_job_takes_nothing_of_a_transaction_that_was_aborted(control: Contro
     assert control.listed("aborted") is None
 
 
-@pytest.mark.unproven
 def test_no_job_answers(stack: Stack, job: Job, tmp_path: Path) -> None:
     """A prefix that no job reads: the topics are there, and the change is written for a job to come."""
     lonely = Control(Job(stack, type(job.topics)(prefix="lonely."), "", tmp_path), tmp_path)

@@ -24,7 +24,7 @@ from udfs.facts import CATEGORY_SEPARATOR, FIELD_SEPARATOR, LINE_SEPARATOR
 
 ELEMENT_SEPARATOR: Final = CATEGORY_SEPARATOR
 STEPS: Final = 3
-"""How many events before it in its session a product is paired with. Two are a little worse, four no better (docs/insights.md)."""
+"""How many events before it in its session a product is paired with."""
 WEIGHTS: Final = {"V": 1, "C": 3, "O": 8}
 """Weight of a look, a piece of the cart, a line of an order; by the kinds of udfs/facts.py."""
 MOST_EVENTS: Final = 1_000

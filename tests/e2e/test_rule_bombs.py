@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, running_job, wait_until
 from udfs.rules.rulebook import MAX_RULES
 
 pytestmark = pytest.mark.e2e
@@ -51,7 +51,7 @@ BOMBS: dict[str, tuple[tuple[str, bytes], str]] = {
 @pytest.mark.unproven
 def test_bombs_are_refused_and_the_job_goes_on(stack: Stack, tmp_path: Path) -> None:
     """Also far more rules than are allowed. A generator runs all the time; all that counts in the end is in shadow mode."""
-    with running_job(stack, "bombs", tmp_path) as job:
+    with running_job(stack, "bombs", tmp_path, *RULES_ONLY) as job:
         with job.generating("--rate", "1000", "--for", "900", "--seed", "51", "--duplicates", "0.01") as ledger:
             producer = Producer({"bootstrap.servers": stack.bootstrap, "message.max.bytes": 1_000_000, "linger.ms": 20})
             for (key, value), _ in BOMBS.values():

@@ -21,7 +21,7 @@ from scripts.control.output import CommandError
 from scripts.control.writing import Author, carry_out
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, order, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, order, running_job, wait_until
 from udfs.rules.language import parse_rule
 
 pytestmark = pytest.mark.e2e
@@ -69,7 +69,7 @@ class Control:
 
 @pytest.fixture(scope="module")
 def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with running_job(stack, "changes", tmp_path_factory.mktemp("changes"), "--rule-counters-ms", "500") as running:
+    with running_job(stack, "changes", tmp_path_factory.mktemp("changes"), "--rule-counters-ms", "500", *RULES_ONLY) as running:
         yield running
 
 

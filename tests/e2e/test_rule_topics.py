@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from jobs.settings import Topics
 from scripts.control.reading import existing_topics
 from scripts.stack import Stack
-from tests.e2e.harness import Job, order, rules_folder, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, order, rules_folder, running_job, wait_until
 from tests.e2e.test_rule_changes import Control
 from udfs.kafka_topics import CONFIG
 
@@ -27,7 +27,7 @@ def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]
     """Its baseline too names a topic that is not there yet."""
     folder = tmp_path_factory.mktemp("topics")
     baseline = rules_folder(folder / "baseline", rule("campaign.start", "start", events=["user_signed_in"]))
-    with running_job(stack, "topics", folder, "--destinations", DESTINATIONS, "--rules", str(baseline)) as running:
+    with running_job(stack, "topics", folder, "--destinations", DESTINATIONS, "--rules", str(baseline), *RULES_ONLY) as running:
         yield running
 
 

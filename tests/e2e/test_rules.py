@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from shop.v1.events_pb2 import Event
 
 from scripts.stack import Stack
-from tests.e2e.harness import Job, now_ms, order, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, now_ms, order, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +23,7 @@ def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]
     folder = tmp_path_factory.mktemp("rules")
     key = folder / "mask-key"
     key.write_bytes(b"a secret")
-    with running_job(stack, "rules", folder, "--mask-key-file", str(key), "--rule-counters-ms", "500") as running:
+    with running_job(stack, "rules", folder, "--mask-key-file", str(key), "--rule-counters-ms", "500", *RULES_ONLY) as running:
         yield running
 
 

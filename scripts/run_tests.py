@@ -22,7 +22,7 @@ def main() -> None:
     _step("style (ruff)", ["ruff", "check", "--quiet", "."])
     _generated_code_is_fresh()
     if unit:
-        arguments = ["-m", "not integration and not e2e", *arguments[1:]]
+        arguments = ["-m", "not thorough and not integration and not e2e", *arguments[1:]]
     else:
         try:
             jars.ensure()

@@ -72,6 +72,7 @@ wires.down()
 """
 
 
+@pytest.mark.thorough
 def test_wires_between_hosts(tmp_path: Path) -> None:
     assert inside(WIRES, tmp_path).splitlines() == [
         "from here hello",
@@ -111,6 +112,7 @@ print(file.exists())
 """
 
 
+@pytest.mark.thorough
 def test_a_volume_that_is_read_only_or_full(tmp_path: Path) -> None:
     assert inside("import time\n" + VOLUME, tmp_path).splitlines() == [
         "written",

@@ -46,6 +46,7 @@ def problems(run: tuple[list[dict[str, Any]], Expected], alerts: list[dict[str, 
     return check_alerts([json.dumps(each).encode() for each in alerts or made], expected.event_ids, 0, expected=expected)
 
 
+@pytest.mark.thorough
 def test_checker_and_job_agree(run: tuple[list[dict[str, Any]], Expected]) -> None:
     assert problems(run) == []
     fired = {each.rule_id for each in run[1].fired}

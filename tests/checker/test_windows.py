@@ -54,6 +54,7 @@ _ORDER = st.builds(lambda time_ms, sales: order(time_ms, *sales), st.integers(10
 _ORDERS = st.lists(_ORDER, max_size=8)
 
 
+@pytest.mark.thorough
 @given(_ORDERS)
 def test_the_oracle_equals_a_plainer_one(orders: list[ExpectedEvent]) -> None:
     orders.sort(key=lambda one: one.time_ms)

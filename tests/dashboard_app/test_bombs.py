@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,7 @@ def mutated(draw: st.DrawFn) -> Record:
     return Record(topic, value, {"reason": draw(st.binary(max_size=100))}, key=key, time_ms=time_ms)
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(st.lists(mutated(), min_size=1, max_size=5))
 def test_any_record_leaves_a_valid_page(records: list[Record]) -> None:
@@ -72,6 +74,7 @@ def test_a_window_of_the_far_future_hides_nothing() -> None:
     assert state.health.unreadable == 4
 
 
+@pytest.mark.thorough
 def test_thousands_of_different_names_stay_within_bounds() -> None:
     state = DashboardState(ABOUT, Now(0, NOON_MS))
     state.kafka_said(Offsets(0, 0), Now(0, NOON_MS))
@@ -92,6 +95,7 @@ def test_thousands_of_different_names_stay_within_bounds() -> None:
     assert state.health.unreadable == 1_000  # the rules above those that a job may have
 
 
+@pytest.mark.thorough
 def test_a_dashboard_that_runs_for_long_forgets() -> None:
     """Windows of a day, one every ten seconds."""
     state = DashboardState(ABOUT, Now(0, NOON_MS))

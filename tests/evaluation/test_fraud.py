@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from jobs.baseline import load
 from jobs.settings import Settings
 from scripts.evaluation.detection import Detection
@@ -57,6 +59,7 @@ def test_an_event_of_an_attack_that_is_no_order() -> None:
     assert (found.attacks_found.total(), found.alerts_right.total(), found.fraud_orders.total()) == (1, 1, 0)
 
 
+@pytest.mark.thorough
 def test_a_small_run_finds_most_and_tells_it() -> None:
     found = measure(7, ROOT / "rules", hours=0.5, rate=20, share=0.05, min_score=50)
     assert isinstance(found, Tally)

@@ -38,12 +38,14 @@ def test_by_hand() -> None:
     }
 
 
+@pytest.mark.thorough
 def test_the_job_beats_popularity_on_the_simulated_shop() -> None:
     rates = measure(simulated(seed=1, events=60_000, rate=500), Lengths()).rates()
     assert rates[JOB][0] > 2 * rates[POPULARITY][0]
     assert rates[JOB][1] > 2 * rates[POPULARITY][1]
 
 
+@pytest.mark.thorough
 def test_where_there_is_nothing_to_learn_nothing_is_gained() -> None:
     rng = random.Random(1)
     log = [look(f"s-{rng.randrange(300)}", f"p-{min(rng.randrange(200), rng.randrange(200))}", number / 100) for number in range(20_000)]
@@ -56,6 +58,7 @@ def test_a_product_of_the_test_is_not_learned_from() -> None:
     assert (learned.questions, learned.rates()[JOB]) == (1, (0.0, 0.0))
 
 
+@pytest.mark.thorough
 def test_state_is_bounded_and_forgotten() -> None:
     """Two collections of 800 products; of the first one nothing is left when the second is twice as old as the memory."""
     sizes = [size(learner) for _, learner in grow(60_000, rate=100, renewed_every=30_000, memory_ms=120_000, seed=1, steps=6)]

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from scripts.stack.paths import JAVA_HOME, ROOT
 
 CODE = """
@@ -20,6 +22,7 @@ print(compiled.getSuperclass().getSimpleName(), sorted(method.getName() for meth
 """
 
 
+@pytest.mark.thorough
 def test_it_compiles() -> None:
     # PyFlink's mini cluster, which other tests may have started in this process, leaves variables that forbid a gateway.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PYFLINK_")}

@@ -56,6 +56,7 @@ def test_another_process_of_the_same_id_is_not_ours() -> None:
     stop([stranger])  # or this test would not go on
 
 
+@pytest.mark.thorough
 def test_an_attached_process_ends_with_its_parent(tmp_path: Path) -> None:
     parent = f"""
 import os
@@ -131,6 +132,7 @@ def test_the_line_that_says_why(tmp_path: Path, text: str, line: str) -> None:
     assert last_line(log) == line
 
 
+@pytest.mark.thorough
 def test_kill_ends_the_whole_group(tmp_path: Path) -> None:
     running = started(PARENT, tmp_path)
     until_up(running)

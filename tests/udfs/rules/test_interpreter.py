@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop.v1.events_pb2 import Event
@@ -168,6 +169,7 @@ def compiled(in_force: RuleSet, event: Event, event_type: str) -> tuple[list[str
     return [each for each in found.ordered.split(";") if each], [each for each in found.unordered.split(";") if each]
 
 
+@pytest.mark.thorough
 @settings(REPEATABLE, max_examples=400)
 @given(
     rule_sets(5),
@@ -205,6 +207,7 @@ def conditions_in(condition: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from conditions_in(each)
 
 
+@pytest.mark.thorough
 def test_a_condition_holds_as_the_interpreter_says() -> None:
     outcomes: Counter[tuple[str, bool]] = Counter()
 

@@ -63,10 +63,11 @@ Break = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def altered(outputs: list[Output], topic: str, change: Break) -> list[Output]:
-    """The last record of a topic that has two items, changed."""
+    """The last record of a topic that has two items whose scores are not the same, changed."""
     def fits(output: Output) -> bool:
         row = json.loads(output.value or b"")
-        return output.topic == topic and len(row.get("also_viewed", row.get("items", ()))) >= 2
+        best = [item["score"] for item in row.get("also_viewed", row.get("items", ()))[:2]]
+        return output.topic == topic and len(best) == 2 and best[0] > best[1] * 1.01
 
     place = max(place for place, output in enumerate(outputs) if fits(output))
     row = json.loads(outputs[place].value or b"")

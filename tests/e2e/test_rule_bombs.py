@@ -48,7 +48,6 @@ BOMBS: dict[str, tuple[tuple[str, bytes], str]] = {
 }
 
 
-@pytest.mark.unproven
 def test_bombs_are_refused_and_the_job_goes_on(stack: Stack, tmp_path: Path) -> None:
     """Also far more rules than are allowed. A generator runs all the time; all that counts in the end is in shadow mode."""
     with running_job(stack, "bombs", tmp_path, *RULES_ONLY) as job:

@@ -44,7 +44,9 @@ class Comparison:
 
 
 def compare(measure: Callable[[str, Sequence[str]], Throughput], pairs: int) -> Comparison:
-    """Runs both jobs `pairs` times, by `measure(name of the run, options)`."""
+    """Runs both jobs `pairs` times, by `measure(name of the run, options)`, behind one run of the whole that does not count: while the
+    JVM still compiles, it costs a third more."""
+    measure("warm-up", ())
     runs: dict[str, list[Throughput]] = {"whole": [], "routing": []}
     for pair in range(pairs):
         for job in ("whole", "routing") if pair % 2 == 0 else ("routing", "whole"):

@@ -61,9 +61,9 @@ PRODUCT_OF_EVENT: Final = f"CASE WHEN SUBSTRING(facts FROM 1 FOR 1) IN ('V', 'C'
 def session_columns(tables: StreamTableEnvironment, window: str) -> dict[str, str]:
     """Columns that the view `sessions` has for this insight: name -> SQL expression of a text, in the OVER window `window`.
 
-    `tells`: what the event tells of its products, lines of kind, element and product as in `facts`; of a look or a piece of the
-    cart also to and of the STEPS events before it. `stand`: its user, its product and those before it, newest first. NULL if there is
-    nothing.
+    `tells`: what the event tells of its products in lines. Of an order its facts. Of a look or a piece of the cart: kind (one letter),
+    product, FIELD_SEPARATOR, element (udfs/recommendations/rows.py), also to and of the STEPS events before it. `stand`: its user, its
+    product and those before it, newest first. NULL if there is nothing.
 
     LAG would give the products before, but SQL allows it no ROWS, and one operator sorts and numbers a session only if all
     its aggregates share one frame: a second one would cost as much as the first. The class behind LAG has no such limit when it
@@ -80,8 +80,8 @@ def session_columns(tables: StreamTableEnvironment, window: str) -> dict[str, st
     others = [_new_one(before, place) for place in range(STEPS)]
     near = f"LOWER({kind})"
     from_others = (f"CASE WHEN {new} THEN {near} || {each} END" for each, new in others)
-    own = _joined(kind, _joined(category, *from_others, by=ELEMENT_SEPARATOR), "product")
-    to_others = (f"CASE WHEN {new} THEN {_joined(near, 'product', each)} END" for each, new in others)
+    own = f"{kind} || {_joined('product', _joined(category, *from_others, by=ELEMENT_SEPARATOR))}"
+    to_others = (f"CASE WHEN {new} THEN {near} || {_joined(each, 'product')} END" for each, new in others)
     return {
         "tells": f"""CASE WHEN COUNT(*) OVER {window} > {MOST_EVENTS} THEN NULL
                           WHEN product IS NOT NULL THEN {_joined(own, *to_others, by=LINE_SEPARATOR)}
@@ -142,7 +142,11 @@ def _by_product(tables: StreamTableEnvironment, settings: Settings) -> None:
     The sum by pair of products would be the usual way, and costs a look-up in the state for each pair and checkpoint. Here
     a key is a product, and the list behind it is only appended to; counting its elements is one call in Python.
     """
-    kind, fact, product = "SUBSTRING(line FROM 1 FOR 1)", _field("line", 1), _field("line", 2)
+    kind, end = "SUBSTRING(line FROM 1 FOR 1)", f"POSITION('{FIELD_SEPARATOR}' IN line)"
+    # Lines of an order are as in `facts`. For those of looks and carts, most of them, SPLIT_INDEX would cost ten times as much.
+    of_order = "line LIKE 'O%' OR line LIKE 'b%'"
+    product = f"CASE WHEN {of_order} THEN {_field('line', 2)} ELSE SUBSTRING(line FROM 2 FOR {end} - 2) END"
+    fact = f"CASE WHEN {of_order} THEN {_field('line', 1)} ELSE SUBSTRING(line FROM {end} + 1) END"
     weights = " ".join(f"WHEN '{each}' THEN {weight}" for each, weight in WEIGHTS.items())
     # Each expression is computed where it stands: what is used twice is not made a column of a query between.
     tables.execute_sql(f"""

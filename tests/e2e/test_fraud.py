@@ -17,7 +17,6 @@ from scripts.shop.fraudsters import Label
 from scripts.shop.labels import read_labels
 from scripts.shop.ledger import read_ledger
 from scripts.stack import Stack
-from scripts.stack.paths import ROOT
 from scripts.stack.processes import alive
 from tests.e2e.harness import Job, order, running_job, wait_until
 

@@ -15,6 +15,7 @@ from scripts.checker.model import (
     FRAUD_ALERTS,
     LATE,
     OPTIONAL_HEADERS,
+    RECOMMENDATIONS,
     SALES,
     SALES_INSIGHTS,
     Expectation,
@@ -85,7 +86,7 @@ class _Comparison:
         )
 
     def _routed_topics(self) -> set[str]:
-        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, FRAUD_ALERTS, SALES, *SALES_INSIGHTS}
+        return self.outputs.by_topic.keys() - {LATE, DEAD_LETTERS, FRAUD_ALERTS, SALES, *SALES_INSIGHTS, *RECOMMENDATIONS}
 
     def _event_of(self, output: Output) -> ExpectedEvent | None:
         """The event that an output is, and a finding if it is not exactly that; None if it is none of ours."""

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from shop.v1.events_pb2 import Event
 
+from scripts.checker.compare import compare
 from scripts.checker.model import BY_PRODUCT, BY_USER, RECOMMENDATIONS, TRENDING, ExpectedEvent, Findings, Output, Outputs, Problem, Terms
 from scripts.checker.oracle import expect
 from scripts.checker.recommendations import compare_recommendations, expect_recommendations
+from tests.checker import ideal as shop
 from tests.checker.ideal import RULES, late_ids, shop_entries
 from tests.checker.ideal_recommendations import recommendation_outputs
 
@@ -49,6 +51,19 @@ def test_a_faultless_run_passes_and_holds_what_the_tests_break(on_time: list[Exp
     }
     assert min(counts[topic].equal for topic in RECOMMENDATIONS) > 100
     assert any(json.loads(output.value or b"")["also_bought"] for output in ideal if output.topic == BY_PRODUCT)
+
+
+def test_beside_all_other_outputs() -> None:
+    """As scripts/verify sees them: they are no routed events."""
+    expectation = expect(shop_entries(events=3_000), RULES)
+    late = late_ids(expectation)
+    on_time = [event for event in expectation.events.values() if event.event_id not in late]
+    terms = replace(shop.TERMS, recommendations=True, ties_in_log_order=True)
+    outputs = [*shop.ideal_outputs(expectation, late, terms), *recommendation_outputs(on_time, terms)]
+    report = compare(expectation, Outputs.of(outputs), terms)
+    assert not report.findings.examples
+    assert report.insights.keys() >= set(RECOMMENDATIONS)
+    assert not report.topics.keys() & set(RECOMMENDATIONS)
 
 
 def test_at_a_higher_parallelism_ties_are_left_out(on_time: list[ExpectedEvent], ideal: list[Output]) -> None:

@@ -1,0 +1,201 @@
+"""What the job may do in Kafka, and a check that says what is missing in one line, before the job is submitted.
+
+Without it, a wrong password or a missing ACL is an exception in the log of a TaskManager, again at every restart.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from kafka.admin import KafkaAdminClient
+from kafka.errors import GroupAuthorizationFailedError, TransactionalIdAuthorizationFailedError, TransactionalIdNotFoundError
+from kafka.errors import KafkaError as PythonKafkaError
+
+from jobs.settings import Guarantee, Settings
+from udfs.kafka_client import Brokers, Login
+from udfs.rules.destinations import is_pattern
+
+WAIT_S: Final = 20.0
+"""How long Kafka may take to answer, all brokers together. So long a start waits for a broker that is just coming up."""
+_PROBE_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a program does in Kafka. Every topic that is read or written is described too, which either right includes.
+
+    Attributes:
+        read: topics.
+        write: topics.
+        describe: topics whose offsets are asked for, and nothing else.
+        groups: consumer groups whose offsets are committed, or that a client is in.
+        lag_of: consumer groups whose offsets are only looked at.
+        transactions: what the transactional ids begin with.
+        make: what the names of topics begin with that are made (and written to) on demand.
+    """
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    describe: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    lag_of: tuple[str, ...] = ()
+    transactions: tuple[str, ...] = ()
+    make: tuple[str, ...] = ()
+
+
+class AccessError(Exception):
+    """One line: what Kafka refuses to whom, and what would allow it."""
+
+
+class NoAnswerError(AccessError):
+    """Nobody answers: nothing is known about rights."""
+
+
+def of_job(settings: Settings) -> Needs:
+    """What a job of these settings does."""
+    topics = settings.topics
+    insights = {
+        *((topics.sales, topics.sales_per_minute, topics.top_products, topics.funnel, topics.sessions) if settings.sales else ()),
+        *((topics.fraud_alerts,) if settings.fraud else ()),
+        *((topics.product_recommendations, topics.user_recommendations, topics.trending) if settings.recommendations else ()),
+    }
+    heartbeat = (topics.heartbeat,) if settings.heartbeat else ()
+    outputs = (*topics.routed().values(), topics.late, topics.dead_letters, topics.rule_status)
+    return Needs(
+        read=(topics.events, topics.rules, *heartbeat),
+        write=(*outputs, *(topic for topic in topics.insights() if topic in insights), *heartbeat),
+        groups=(settings.group_id, f"{settings.group_id}-rules"),
+        transactions=(f"{settings.topic_prefix}{settings.group_id}-",) if settings.guarantee is Guarantee.EXACTLY_ONCE else (),
+        make=tuple(topics.prefix + name.split("*")[0] for name in topics.destinations if is_pattern(name)),
+    )
+
+
+def require(brokers: Brokers, needs: Needs, wait_s: float = WAIT_S) -> None:
+    """Returns if Kafka lets us in and grants `needs`. Asks once for each thing, and retries only who does not answer.
+
+    Without a login's file nothing is asked: such a Kafka lets everybody in.
+
+    Raises:
+        AccessError: all that is wrong, in one line: the login's file, a certificate, the password, topics, rights.
+        NoAnswerError: no broker answers within `wait_s`.
+    """
+    if not brokers.config:
+        return
+    try:
+        login = Login(brokers.config)
+        deadline_s = time.monotonic() + wait_s
+        if login["security.protocol"].endswith("SSL"):
+            _require_tls(brokers, login, deadline_s)
+        _require_login(brokers, login, deadline_s)
+        with KafkaAdminClient(**brokers.kafka_python(), bootstrap_timeout_ms=int(wait_s * 1000)) as admin:
+            asks = (_topics_refused, _groups_refused, _transactions_refused)
+            missing = [each for ask in asks for each in _answered(lambda ask=ask: list(ask(admin, needs)), deadline_s)]
+    except ValueError as error:
+        raise AccessError(f"--kafka-config {error}") from error
+    except PythonKafkaError as error:
+        raise NoAnswerError(f"Kafka at {brokers}: {type(error).__name__}: {error}") from error
+    if missing:
+        who = f"user {login.value('sasl.username')!r}" if "sasl.username" in login else "this client"
+        raise AccessError(f"Kafka at {brokers} does not grant {who}: {'; '.join(missing)}. See docs/security.md#acls")
+
+
+def _answered(ask: Callable[[], list[str]], deadline_s: float) -> list[str]:
+    """Asks until the coordinators are there: a new Kafka has none in its first seconds."""
+    while True:
+        try:
+            return ask()
+        except PythonKafkaError as error:
+            if not error.retriable or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.5)
+
+
+def _require_tls(brokers: Brokers, login: Login, deadline_s: float) -> None:
+    """A handshake of our own, since Kafka's clients say that a certificate is refused, and not why."""
+    context = ssl.create_default_context(cafile=login.get("ssl.truststore.location"))
+    context.check_hostname = bool(login.get("ssl.endpoint.identification.algorithm", "https"))
+    if "ssl.keystore.location" in login:
+        password = login.value("ssl.key.password") if "ssl.key.password" in login else None
+        try:
+            context.load_cert_chain(login["ssl.keystore.location"], password=password)
+        except ssl.SSLError as error:
+            raise AccessError(f"{login.path}: ssl.keystore.location: {error.reason or error}") from error
+    last = "no broker is named"
+    while True:
+        for address in brokers.bootstrap.split(","):
+            host, _, port = address.strip().rpartition(":")
+            try:
+                with socket.create_connection((host.strip("[]"), int(port)), _PROBE_S) as raw:
+                    context.wrap_socket(raw, server_hostname=host.strip("[]")).close()
+                return
+            except ssl.SSLCertVerificationError as error:
+                raise AccessError(f"Kafka at {address}: its certificate is refused: {error.verify_message}") from error
+            except ssl.SSLError as error:
+                raise AccessError(f"Kafka at {address}: no TLS there, or not ours: {error.reason or error}") from error
+            except OSError as error:
+                last = f"{address}: {error}"
+        if time.monotonic() > deadline_s:
+            raise NoAnswerError(f"Kafka does not answer at {last}")
+        time.sleep(0.5)
+
+
+def _require_login(brokers: Brokers, login: Login, deadline_s: float) -> None:
+    found: list[KafkaError] = []
+    # A name that is resolved but refused is tried again by the client, ever more slowly: we end it at the first refusal.
+    consumer = Consumer(brokers.librdkafka() | {"group.id": "millrace-check", "error_cb": found.append, "log_level": 0,
+                                                "reconnect.backoff.ms": 500})  # fmt: skip
+    try:
+        while True:
+            try:
+                consumer.list_topics(timeout=0.5)
+                return
+            except KafkaException as error:
+                last = error.args[0]
+            consumer.poll(0)
+            for error in found:
+                if error.code() == KafkaError._AUTHENTICATION:
+                    reason = error.str().split("SASL authentication error: ")[-1]
+                    user = login.value("sasl.username")
+                    raise AccessError(f"Kafka at {brokers} refuses user {user!r}: is the password right? ({reason})")
+                if error.code() == KafkaError._SSL:
+                    raise AccessError(f"Kafka at {brokers}: {error.str()}")
+            if time.monotonic() > deadline_s:
+                raise NoAnswerError(f"Kafka at {brokers} does not answer: {(found or [last])[-1].str()}")
+    finally:
+        consumer.close()
+
+
+def _topics_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:
+    wanted = {"READ": needs.read, "WRITE": needs.write, "DESCRIBE": needs.describe}
+    names = sorted({name for topics in wanted.values() for name in topics})
+    found = {topic["name"]: topic for topic in admin.describe_topics(names)} if names else {}
+    for operation, topics in wanted.items():
+        # Without any right Kafka does not say whether there is such a topic.
+        lacking = [name for name in topics if operation not in (found[name]["authorized_operations"] or ())]
+        if lacking:
+            yield f"{operation} on {', '.join(lacking)}"
+
+
+def _groups_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:
+    for operation, groups in (("READ", needs.groups), ("DESCRIBE", needs.lag_of)):
+        for group in groups:
+            try:  # one by one: of several, the first refusal would hide the others
+                admin.describe_groups([group])
+            except GroupAuthorizationFailedError:
+                yield f"{operation} on group {group}"
+
+
+def _transactions_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:
+    for prefix in needs.transactions:
+        try:
+            admin.describe_transactions([prefix + "check"])
+        except TransactionalIdAuthorizationFailedError:
+            yield f"WRITE on transactional ids that begin with {prefix}"
+        except TransactionalIdNotFoundError:
+            continue  # it was looked for, so it may be described, and nobody has used it

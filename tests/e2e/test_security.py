@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
@@ -205,7 +206,7 @@ def _rest_paths(site: Secured) -> list[str]:
     job = f"/jobs/{site.job_id}"
     vertices = [f"{job}/vertices/{each['id']}" for each in site.flink.rest(job)["vertices"]]
     return [
-        "/config", "/jobmanager/config", "/jobmanager/environment", "/jobmanager/logs", "/jars", "/jobs/overview", job, f"{job}/config",
+        "/config", "/jobmanager/config", "/jobmanager/environment", "/jobmanager/logs", "/jobs/overview", job, f"{job}/config",
         f"{job}/plan", f"{job}/jobmanager/config", f"{job}/jobmanager/environment", f"{job}/exceptions", f"{job}/checkpoints",
         f"{job}/accumulators", *vertices, *(f"/taskmanagers/{each}" for each in managers),
     ]  # fmt: skip
@@ -221,6 +222,13 @@ def test_flink_listens_on_loopback_only(site: Secured) -> None:
         addresses = _listening(each.pid)
         assert addresses, each
         assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in addresses), (each, addresses)
+
+
+def test_flink_gives_pages_from_elsewhere_nothing_and_takes_no_programs_from_a_browser(site: Secured) -> None:
+    with urlopen(f"{site.flink.rest_url}/config", timeout=10) as answer:
+        assert answer.headers["Access-Control-Allow-Origin"] == "http://127.0.0.1"
+    with pytest.raises(HTTPError, match="404"):
+        site.flink.rest("/jars/upload", "POST")
 
 
 def _listening(pid: int) -> set[str]:

@@ -14,7 +14,12 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from kafka.admin import KafkaAdminClient
-from kafka.errors import GroupAuthorizationFailedError, TransactionalIdAuthorizationFailedError, TransactionalIdNotFoundError
+from kafka.errors import (
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailedError,
+    TransactionalIdNotFoundError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.errors import KafkaError as PythonKafkaError
 
 from jobs.settings import Guarantee, Settings
@@ -24,6 +29,7 @@ from udfs.rules.destinations import is_pattern
 WAIT_S: Final = 20.0
 """How long Kafka may take to answer, all brokers together. So long a start waits for a broker that is just coming up."""
 _PROBE_S: Final = 5.0
+_NO_SUCH_TOPIC: Final = UnknownTopicOrPartitionError.errno
 
 
 @dataclass(frozen=True)
@@ -118,24 +124,29 @@ def _answered(ask: Callable[[], list[str]], deadline_s: float) -> list[str]:
 
 def _require_tls(brokers: Brokers, login: Login, deadline_s: float) -> None:
     """A handshake of our own, since Kafka's clients say that a certificate is refused, and not why."""
-    context = ssl.create_default_context(cafile=login.get("ssl.truststore.location"))
-    context.check_hostname = bool(login.get("ssl.endpoint.identification.algorithm", "https"))
-    if "ssl.keystore.location" in login:
-        password = login.value("ssl.key.password") if "ssl.key.password" in login else None
-        try:
-            context.load_cert_chain(login["ssl.keystore.location"], password=password)
-        except ssl.SSLError as error:
-            raise AccessError(f"{login.path}: ssl.keystore.location: {error.reason or error}") from error
-    last = "no broker is named"
+    pem = "ssl.truststore.location"
+    try:
+        context = ssl.create_default_context(cafile=login.get(pem))
+        context.check_hostname = bool(login.get("ssl.endpoint.identification.algorithm", "https"))
+        pem = "ssl.keystore.location"
+        if pem in login:
+            context.load_cert_chain(login[pem], password=login.value("ssl.key.password") if "ssl.key.password" in login else None)
+    except ssl.SSLError as error:
+        raise AccessError(f"{login.path}: {pem}: {error.reason or error}") from error
+    last = ""
     while True:
         for address in brokers.bootstrap.split(","):
             host, _, port = address.strip().rpartition(":")
+            name = host.strip("[]")
+            if not (name and port.isdigit()):
+                raise AccessError(f"--bootstrap names {address!r}, which is not host:port")
             try:
-                with socket.create_connection((host.strip("[]"), int(port)), _PROBE_S) as raw:
-                    context.wrap_socket(raw, server_hostname=host.strip("[]")).close()
-                return
+                with socket.create_connection((name, int(port)), _PROBE_S) as raw, context.wrap_socket(raw, server_hostname=name):
+                    return
             except ssl.SSLCertVerificationError as error:
                 raise AccessError(f"Kafka at {address}: its certificate is refused: {error.verify_message}") from error
+            except ssl.SSLEOFError as error:  # a broker that goes down, or one without TLS
+                last = f"{address}: {error.reason}"
             except ssl.SSLError as error:
                 raise AccessError(f"Kafka at {address}: no TLS there, or not ours: {error.reason or error}") from error
             except OSError as error:
@@ -148,8 +159,11 @@ def _require_tls(brokers: Brokers, login: Login, deadline_s: float) -> None:
 def _require_login(brokers: Brokers, login: Login, deadline_s: float) -> None:
     found: list[KafkaError] = []
     # A name that is resolved but refused is tried again by the client, ever more slowly: we end it at the first refusal.
-    consumer = Consumer(brokers.librdkafka() | {"group.id": "millrace-check", "error_cb": found.append, "log_level": 0,
-                                                "reconnect.backoff.ms": 500})  # fmt: skip
+    options = brokers.librdkafka() | {"group.id": "millrace-check", "log_level": 0, "reconnect.backoff.ms": 500}
+    try:
+        consumer = Consumer(options | {"error_cb": found.append})
+    except KafkaException as error:
+        raise AccessError(f"{login.path}: {error.args[0].str()}") from error
     try:
         while True:
             try:
@@ -176,10 +190,11 @@ def _topics_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:
     names = sorted({name for topics in wanted.values() for name in topics})
     found = {topic["name"]: topic for topic in admin.describe_topics(names)} if names else {}
     for operation, topics in wanted.items():
-        # Without any right Kafka does not say whether there is such a topic.
         lacking = [name for name in topics if operation not in (found[name]["authorized_operations"] or ())]
         if lacking:
-            yield f"{operation} on {', '.join(lacking)}"
+            # To who has no right at all, Kafka does not say whether there is such a topic.
+            named = (f"{name} (no such topic)" if found[name]["error_code"] == _NO_SUCH_TOPIC else name for name in lacking)
+            yield f"{operation} on {', '.join(named)}"
 
 
 def _groups_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:

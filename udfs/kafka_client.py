@@ -6,6 +6,7 @@ The job's tables (Java), the client that makes topics (kafka-python) and all tha
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -13,6 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+# The debug log of kafka-python shows its options, password and all.
+logging.getLogger("kafka").setLevel(logging.WARNING)
 
 _SHADED: Final = "org.apache.flink.kafka.shaded.org.apache.kafka.common."
 """Where Flink's Kafka connector keeps Kafka's classes."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import (
     GroupAuthorizationFailedError,
@@ -158,31 +158,28 @@ def _require_tls(brokers: Brokers, login: Login, deadline_s: float) -> None:
 
 def _require_login(brokers: Brokers, login: Login, deadline_s: float) -> None:
     found: list[KafkaError] = []
-    # A name that is resolved but refused is tried again by the client, ever more slowly: we end it at the first refusal.
-    options = brokers.librdkafka() | {"group.id": "millrace-check", "log_level": 0, "reconnect.backoff.ms": 500}
+    # A producer, since a consumer looks for its group, which it may lack the right to. What is refused it would try again, for ever.
+    options = brokers.librdkafka() | {"log_level": 0, "reconnect.backoff.ms": 500}
     try:
-        consumer = Consumer(options | {"error_cb": found.append})
+        client = Producer(options | {"error_cb": found.append})
     except KafkaException as error:
         raise AccessError(f"{login.path}: {error.args[0].str()}") from error
-    try:
-        while True:
-            try:
-                consumer.list_topics(timeout=0.5)
-                return
-            except KafkaException as error:
-                last = error.args[0]
-            consumer.poll(0)
-            for error in found:
-                if error.code() == KafkaError._AUTHENTICATION:
-                    reason = error.str().split("SASL authentication error: ")[-1]
-                    user = login.value("sasl.username")
-                    raise AccessError(f"Kafka at {brokers} refuses user {user!r}: is the password right? ({reason})")
-                if error.code() == KafkaError._SSL:
-                    raise AccessError(f"Kafka at {brokers}: {error.str()}")
-            if time.monotonic() > deadline_s:
-                raise NoAnswerError(f"Kafka at {brokers} does not answer: {(found or [last])[-1].str()}")
-    finally:
-        consumer.close()
+    while True:
+        try:
+            client.list_topics(timeout=0.5)
+            return
+        except KafkaException as error:
+            last = error.args[0]
+        client.poll(0)
+        for error in found:
+            if error.code() == KafkaError._AUTHENTICATION:
+                reason = error.str().split("SASL authentication error: ")[-1]
+                user = login.value("sasl.username")
+                raise AccessError(f"Kafka at {brokers} refuses user {user!r}: is the password right? ({reason})")
+            if error.code() == KafkaError._SSL:
+                raise AccessError(f"Kafka at {brokers}: {error.str()}")
+        if time.monotonic() > deadline_s:
+            raise NoAnswerError(f"Kafka at {brokers} does not answer: {(found or [last])[-1].str()}")
 
 
 def _topics_refused(admin: KafkaAdminClient, needs: Needs) -> Iterable[str]:

@@ -84,6 +84,7 @@ def acls(user: str, needs: Needs) -> list[ACL]:
     wanted = [
         *((topic, name, exact, ACLOperation.READ) for name in needs.read),
         *((topic, name, exact, ACLOperation.WRITE) for name in needs.write),
+        *((topic, name, exact, ACLOperation.DESCRIBE) for name in needs.describe),
         *((group, name, exact, ACLOperation.READ) for name in needs.groups),
         *((group, name, exact, ACLOperation.DESCRIBE) for name in needs.lag_of),
         *((transaction, name, prefixed, ACLOperation.WRITE) for name in needs.transactions),

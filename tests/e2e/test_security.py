@@ -43,7 +43,7 @@ GRANTED = {
 }
 PROGRAMS = {
     "generate": ("scripts.shop.generate", "--no-ledger", "--events", "1"),
-    "push": ("scripts.control.main", "rules", "push"),
+    "push": ("scripts.control.main", "rules", "push", "rules/high-value-orders.yaml"),
     "verify": ("scripts.checker.verify",),
     "dashboard": ("scripts.dashboard_app.main", "--port", "0"),
     "warehouse": ("scripts.warehouse_app.main", "--database", "postgresql://nobody@127.0.0.1:1/none"),
@@ -95,7 +95,7 @@ class Secured:
             "--mask-key-file", str(mask_key), "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000", *AGREED,
         )  # fmt: skip
 
-    def pass_events(self, seed: int) -> None:
+    def pass_events(self, seed: int, *options: str) -> None:
         """Some seconds of the simulated shop go in, and all that they must lead to has come out."""
         ledger = self.folder / f"ledger-{seed}"
         self.ledgers.append(ledger)
@@ -103,8 +103,7 @@ class Secured:
         where = ("--bootstrap", self.kafka.bootstrap, "--topic-prefix", PREFIX)
         _run(*command, *where, "--kafka-config", self.login("shop"))
         given = [word for each in self.ledgers for word in ("--ledger", str(each))]
-        _run("scripts.checker.verify", *where, "--kafka-config", self.login("checker"), *given, *AGREED, "--windows-closed", "all",
-             "--wait", "120")  # fmt: skip
+        _run("scripts.checker.verify", *where, "--kafka-config", self.login("checker"), *given, *AGREED, "--wait", "120", *options)
 
     def restarts(self) -> int:
         return int(self.flink.rest(f"/jobs/{self.job_id}/metrics?get=numRestarts")[0]["value"])
@@ -143,7 +142,7 @@ def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sec
 
 def test_the_documented_acls_are_enough(site: Secured, tmp_path: Path) -> None:
     """For the job, the generator, the checker and the rules' control plane, each as a user of its own."""
-    site.pass_events(seed=5)
+    site.pass_events(5, "--windows-closed", "all")
     assert site.restarts() == 0
     masking = {
         "id": "masking", "version": 1, "mode": "shadow", "when": {"events": ["payment_failed"]},
@@ -159,7 +158,10 @@ def test_the_dashboard_reads_with_its_acls_and_listens_on_loopback(site: Secured
     process = site.start("dashboard", site.login("viewer"), "--flink", site.flink.rest_url, "--group-id", GROUP)
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[-1]
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        assert first, process.stderr.read()
+        url = first.split()[-1]
         wait_until(lambda: _snapshot(url).get("categories") is not None, "sales on the page")
         assert _listening(process.pid) == {"127.0.0.1"}
     finally:
@@ -283,6 +285,6 @@ def test_an_acl_that_is_taken_away_stops_the_job_until_it_is_back(site: Secured)
         assert "Not authorized to access topics: [secured.events" in causes, causes[:3000]
     finally:
         secured.grant(site.kafka.admin, "job", lost)
-    site.pass_events(seed=6)
+    site.pass_events(6)
     tried = site.restarts() - restarts
     assert site.refusals("is Denied") - denied <= 50 * tried, "no retry storm"

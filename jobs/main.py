@@ -19,11 +19,10 @@ from pyflink.table import StreamTableEnvironment  # noqa: E402
 
 from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, tables  # noqa: E402
 from jobs.settings import Settings  # noqa: E402
-from udfs.kafka_client import client_options  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
 from udfs.topic_maker import keeper  # noqa: E402
-from udfs.topics import NoAnswerError, TopicSettings  # noqa: E402
+from udfs.topics import NoAnswerError  # noqa: E402
 
 log = logging.getLogger("millrace")
 
@@ -111,6 +110,16 @@ def _make_topics(router: RouterSettings) -> None:
         sys.exit("; ".join(f"the baseline names {topic!r}, which {reason}" for topic, reason in missing.items()))
 
 
+def _require_access(settings: Settings) -> None:
+    """Ends with one line if Kafka refuses the login or lacks an ACL, before there is a job that would fail again and again."""
+    from jobs import access  # noqa: PLC0415 - a job without a login does not load the clients
+
+    try:
+        access.require(settings.brokers, access.of_job(settings))
+    except access.AccessError as error:
+        sys.exit(f"millrace: {error}")
+
+
 def main(arguments: Sequence[str]) -> None:
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
@@ -121,6 +130,8 @@ def main(arguments: Sequence[str]) -> None:
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
+    if settings.kafka_config:
+        _require_access(settings)
 
     env = StreamExecutionEnvironment.get_execution_environment(configuration(settings))
     _ship_code(env)
@@ -138,7 +149,7 @@ def main(arguments: Sequence[str]) -> None:
         rule_counters_ms=settings.rule_counters_ms,
         with_facts=settings.sales or settings.recommendations,
         with_fraud=settings.fraud,
-        topics=TopicSettings(settings.bootstrap, client_options(settings.client_properties)) if has_patterns else None,
+        topics=settings.brokers if has_patterns else None,
     )
     if router.topics is not None:
         _make_topics(router)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from udfs.kafka_client import client_options
+from udfs.kafka_client import Brokers, Login
 from udfs.rules.destinations import Destinations, is_pattern
 
 ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "timestamp")
@@ -172,6 +172,10 @@ class Settings:
         },
     )
     group_id: str = field(default="millrace", metadata={"help": "consumer group, for lag monitoring; also in transactional ids"})
+    kafka_config: str = field(
+        default="",
+        metadata={"help": "file, on every host, that says how to log in to Kafka (TLS, SASL): docs/security.md"},
+    )
     kafka_property: tuple[str, ...] = field(
         default=(),
         metadata={
@@ -287,8 +291,12 @@ class Settings:
             key, equals, _ = each.partition("=")
             _require(bool(key and equals), "kafka_property", each, "must be key=value")
             _require(key not in _OWN_OPTIONS, "kafka_property", each, f"must be given as {_OWN_OPTIONS.get(key)}")
-        if self.topics.allowed().has_patterns:  # fails now, and not with the first rule that needs a topic
-            client_options(self.client_properties)
+            _require_harmless(key, each.partition("=")[2], topics_are_made=self.topics.allowed().has_patterns)
+        if self.kafka_config:
+            try:
+                Login(self.kafka_config)
+            except ValueError as error:
+                raise ValueError(f"--kafka-config {error}") from error
 
     @property
     def topics(self) -> Topics:
@@ -304,9 +312,27 @@ class Settings:
         return self.window_ms // 5 if slides % 5 == 0 else self.slide_ms
 
     @property
+    def brokers(self) -> Brokers:
+        return Brokers(self.bootstrap, self.kafka_config)
+
+    @property
     def client_properties(self) -> dict[str, str]:
-        """Kafka client properties, key -> value."""
-        return dict(each.split("=", 1) for each in self.kafka_property)
+        """Kafka client properties, key -> value; no secret, see Login.java."""
+        login = Login(self.kafka_config).java() if self.kafka_config else {}
+        return login | dict(each.split("=", 1) for each in self.kafka_property)
+
+
+_SECRET: Final = re.compile(r"password|secret|jaas|keystore\.key|token", re.IGNORECASE)
+
+
+def _require_harmless(key: str, value: str, *, topics_are_made: bool) -> None:
+    """Options can be read by all on this host (ps), and by all who reach the web UI. The message shows no value for that reason."""
+    if _SECRET.search(key) and not (key == "sasl.jaas.config" and "password" not in value) and "${" not in value:
+        raise ValueError(f"--kafka-property {key} may hold a secret, which everybody could read there: put it into --kafka-config")
+    if topics_are_made and key.startswith(("security.", "ssl.", "sasl.")):
+        raise ValueError(
+            f"--kafka-property {key} does not go with patterns in --destinations: the client that makes topics reads --kafka-config only"
+        )
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:

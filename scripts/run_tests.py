@@ -8,8 +8,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
+from scripts import vulnerabilities
 from scripts.stack import StackError, jars
 from scripts.stack.paths import ROOT
 
@@ -29,7 +31,9 @@ def main() -> None:
         except StackError as error:
             sys.exit(f"millrace: {error}")
     sys.stdout.flush()
-    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode)
+    with nullcontext() if unit else vulnerabilities.beside():
+        code = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+    sys.exit(code)
 
 
 def _step(what: str, command: list[str]) -> None:

@@ -9,7 +9,8 @@ from typing import Final
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from udfs.topics import NoAnswerError, TopicSettings
+from udfs.kafka_client import Brokers
+from udfs.topics import NoAnswerError
 
 log = logging.getLogger(__name__)
 
@@ -25,23 +26,22 @@ ATTEMPTS: Final = 3
 class KafkaTopics:
     """A TopicDirectory. Several may make the same topic at the same time."""
 
-    def __init__(self, settings: TopicSettings) -> None:
-        self._settings = settings
+    def __init__(self, brokers: Brokers) -> None:
+        self._brokers = brokers
 
     def ensure(self, topics: Iterable[str]) -> Mapping[str, str]:
         wanted = tuple(topics)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._ensure(wanted)
-            except (KafkaError, OSError) as error:
+            except (KafkaError, OSError, ValueError) as error:
                 log.warning("topics %s, attempt %d: %s: %s", ", ".join(wanted), attempt, type(error).__name__, error)
                 last = error
-        raise NoAnswerError(f"Kafka at {self._settings.bootstrap} does not answer ({type(last).__name__}: {last})")
+        raise NoAnswerError(f"Kafka at {self._brokers} does not answer ({type(last).__name__}: {last})")
 
     def _ensure(self, topics: tuple[str, ...]) -> dict[str, str]:
         admin = KafkaAdminClient(
-            bootstrap_servers=self._settings.bootstrap, client_id="millrace-topics", request_timeout_ms=TIMEOUT_MS,
-            bootstrap_timeout_ms=TIMEOUT_MS, **self._settings.client,
+            client_id="millrace-topics", request_timeout_ms=TIMEOUT_MS, bootstrap_timeout_ms=TIMEOUT_MS, **self._brokers.kafka_python()
         )  # fmt: skip
         try:
             existing = set(admin.list_topics())

@@ -20,9 +20,10 @@ from pyflink.datastream.state import MapStateDescriptor
 from udfs import metrics
 from udfs.dead_letters import DeadLetterShare
 from udfs.facts import facts
+from udfs.kafka_client import Brokers
 from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update, digest
 from udfs.topic_maker import keeper
-from udfs.topics import NoAnswerError, TopicSettings
+from udfs.topics import NoAnswerError
 from udfs.validation import InvalidEvent, decode
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class RouterSettings:
     """Time between two reports of the rules' counters."""
     with_facts: bool = True
     """Whether any insight needs the events' facts."""
-    topics: TopicSettings | None = None
+    topics: Brokers | None = None
     """Where topics are made that only a pattern allows; None: no pattern."""
     with_fraud: bool = True
     """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused. Of the facts it needs only

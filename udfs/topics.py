@@ -6,8 +6,7 @@ A rule that sends to a topic that does not exist would stop the whole job. Pure:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from udfs.rules.destinations import Destinations
 from udfs.rules.language import InvalidRule, parse_rule
@@ -26,17 +25,6 @@ class TopicDirectory(Protocol):
         Raises:
             NoAnswerError: nobody answers.
         """
-
-
-@dataclass(frozen=True)
-class TopicSettings:
-    """Where topics are made; plain values, since it is pickled into the job.
-
-    `client`: options of kafka-python, see udfs/kafka_client.py.
-    """
-
-    bootstrap: str
-    client: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Keeper:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from udfs.kafka_client import Brokers, of  # how to log in is no opinion on what is right
+
 _BATCH = 5_000
 _Place = tuple[str, int]
 
@@ -19,12 +21,12 @@ class UnreadableError(RuntimeError):
 class TopicReader:
     """`read` returns what has come since the last call, up to the last stable offset of that moment, each partition in order."""
 
-    def __init__(self, bootstrap: str, topics: Iterable[str], timeout_s: float = 60) -> None:
+    def __init__(self, bootstrap: Brokers | str, topics: Iterable[str], timeout_s: float = 60) -> None:
         self._timeout_s = timeout_s
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient(of(bootstrap).librdkafka())
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
+            of(bootstrap).librdkafka()
+            | {
                 "group.id": "millrace-checker",  # the client insists on one; nothing is committed
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",

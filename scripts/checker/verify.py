@@ -19,6 +19,9 @@ from typing import cast
 from confluent_kafka import Message
 from rich.console import Console
 
+from jobs.access import AccessError
+from jobs.settings import Topics
+from scripts import access
 from scripts.checker.alerts import alert_findings
 from scripts.checker.compare import compare
 from scripts.checker.model import (
@@ -54,7 +57,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def _parser() -> argparse.ArgumentParser:
     default, limits = Terms(), Limits()
     parser = argparse.ArgumentParser(prog="scripts/verify", description="Compares all that the job wrote with what came in.")
-    parser.add_argument("--bootstrap", required=True, metavar="HOST:PORT")
+    access.add_kafka(parser)
     parser.add_argument("--topic-prefix", default="", metavar="P", help="prepended to every topic")
     parser.add_argument("--rules", type=Path, default=ROOT / "rules", metavar="DIR", help="the rules in force (default: rules/)")
     parser.add_argument("--ledger", type=Path, action="append", default=[], metavar="PATH", help="of a generator; may be given again")
@@ -164,7 +167,7 @@ def run(argv: Sequence[str]) -> int:
         parser.error(f"--windows-closed: neither milliseconds nor 'all': {args.windows_closed!r}")
     try:
         report = _verify(args)
-    except (LedgerError, RuleError, UnreadableError, OSError) as error:
+    except (LedgerError, RuleError, UnreadableError, AccessError, OSError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return 2
     if args.json:
@@ -182,7 +185,8 @@ def _verify(args: argparse.Namespace) -> Report:
     named = {topic for rule in rules for topic in rule.topics}
     needed = {LATE, DEAD_LETTERS, *named} | ({EVENTS} if from_topic else set()) | ({SALES, *SALES_INSIGHTS} if args.sales else set())
     needed |= set(RECOMMENDATIONS) if args.recommendations else set()
-    reader = TopicReader(args.bootstrap, {args.topic_prefix + topic for topic in needed | {FRAUD_ALERTS, *USUAL_DESTINATIONS}})
+    needs = replace(access.checker(Topics()), read=tuple(args.topic_prefix + topic for topic in sorted(needed)))
+    reader = TopicReader(access.brokers(args, needs), {args.topic_prefix + topic for topic in needed | {FRAUD_ALERTS, *USUAL_DESTINATIONS}})
     if lacking := set(reader.missing) & {args.topic_prefix + topic for topic in needed}:
         raise UnreadableError(f"no such topics at {args.bootstrap}: {sorted(lacking)}")
     terms = Terms(

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from scripts import access
 from scripts.control import plans
 from scripts.control.answers import report, wait_for_answers
 from scripts.control.cases import run_cases
@@ -279,6 +280,7 @@ def _add_one(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(needs=access.rules_author)
     _add_baseline(parser)
     parser.add_argument(
         "--as", dest="who", default=who(), metavar="WHO", help="who makes the change, for the history (default: %(default)s)"

@@ -9,6 +9,7 @@ from jobs import baseline
 from jobs.settings import Topics
 from scripts.control.output import CommandError
 from scripts.control.reading import read_topic
+from udfs.kafka_client import Brokers
 from udfs.rules.language import InvalidRule, Rule
 from udfs.rules.rulebook import ACCEPTED, Rulebook
 
@@ -16,7 +17,7 @@ RuleTexts = dict[str, tuple[Rule, str]]
 """Rule id -> the rule, and its JSON text."""
 
 
-def read_in_force(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> RuleTexts:
+def read_in_force(bootstrap: Brokers | str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> RuleTexts:
     """The rules that a job has which started with this baseline and has read all of the topic.
 
     Args:

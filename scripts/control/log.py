@@ -16,6 +16,7 @@ from jobs.settings import Topics
 from scripts.control.in_force import RuleTexts, read_baseline, read_in_force
 from scripts.control.output import CommandError
 from scripts.control.reading import Record, read_topic
+from udfs.kafka_client import Brokers, of
 from udfs.rules.rulebook import ACCEPTED
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class State:
             yield raw["version"], raw
 
 
-def read_state(bootstrap: str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> State:
+def read_state(bootstrap: Brokers | str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> State:
     """Reads the rules in force and their history; raises CommandError."""
     return State(
         read_in_force(bootstrap, topic_prefix, baseline_folder, destinations),
@@ -115,13 +116,13 @@ def read_state(bootstrap: str, topic_prefix: str, baseline_folder: Path, destina
     )
 
 
-def read_audit(bootstrap: str, topic_prefix: str) -> list[Entry]:
+def read_audit(bootstrap: Brokers | str, topic_prefix: str) -> list[Entry]:
     """All changes that were written down, oldest first; raises CommandError."""
     topic = Topics(prefix=topic_prefix).rule_audit
     return list(_decoded(read_topic(bootstrap, topic), Entry, topic))
 
 
-def read_counters(bootstrap: str, topic_prefix: str, in_force: RuleTexts) -> dict[str, dict[str, int]]:
+def read_counters(bootstrap: Brokers | str, topic_prefix: str, in_force: RuleTexts) -> dict[str, dict[str, int]]:
     """Rule id -> counter -> its newest values summed over the subtasks, if the job has reported any lately."""
     topic = Topics(prefix=topic_prefix).rule_status
     versions = {rule_id: rule.version for rule_id, (rule, _) in in_force.items()}
@@ -153,7 +154,7 @@ def _decoded(records: Iterable[Record], form: type[_Form], topic: str) -> Iterat
 
 
 @contextmanager
-def following(bootstrap: str, topic_prefix: str) -> Iterator[Consumer]:
+def following(bootstrap: Brokers | str, topic_prefix: str) -> Iterator[Consumer]:
     """A consumer of the statuses from now on; raises CommandError.
 
     It reads uncommitted: an exactly-once job commits its outputs with its checkpoints, seconds after the rule is in force.
@@ -161,8 +162,8 @@ def following(bootstrap: str, topic_prefix: str) -> Iterator[Consumer]:
     """
     topic = Topics(prefix=topic_prefix).rule_status
     consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
+        of(bootstrap).librdkafka()
+        | {
             "group.id": "millrace-control",  # the client insists on one; nothing is committed
             "enable.auto.commit": False,
             "isolation.level": "read_uncommitted",

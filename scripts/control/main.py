@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
+from jobs.access import AccessError
+from jobs.settings import Topics
+from scripts import access
 from scripts.chaos import command as chaos
 from scripts.control import changes, offline
 from scripts.control.output import CommandError
@@ -24,10 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chaos.add_command(groups)
     options = parser.parse_args(arguments)
     try:
+        if getattr(options, "kafka_config", ""):
+            options.bootstrap = access.brokers(options, getattr(options, "needs", access.rules_reader)(Topics(options.topic_prefix)))
         code: int = options.run(options)
     except CommandError as error:
         print(f"millrace: {error}", file=sys.stderr)
         return error.exit_code
+    except AccessError as error:
+        print(f"millrace: {error}", file=sys.stderr)
+        return 2
     except KafkaError as error:
         print(f"millrace: Kafka: {error}", file=sys.stderr)
         return 2

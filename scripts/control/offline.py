@@ -13,6 +13,7 @@ from shop.v1.events_pb2 import Event
 
 from jobs.baseline import RuleFile
 from jobs.settings import Settings, Topics
+from scripts import access
 from scripts.control.cases import run_cases
 from scripts.control.differences import differences
 from scripts.control.dry_run import dry_run
@@ -122,6 +123,7 @@ def _add_explain(commands: Any) -> None:
         "or from a topic.\n\nExample: scripts/millrace rules explain --event event.json\n"
         "Example: scripts/millrace rules explain --topic events --partition 0 --offset 42 --in-force",
     )  # fmt: skip
+    parser.set_defaults(needs=access.rules_tester)
     parser.add_argument("--event", metavar="FILE", help="file of the event; -: standard input")
     parser.add_argument("--topic", help="topic of the event, with its prefix")
     parser.add_argument("--partition", type=int, help="its partition")
@@ -179,6 +181,7 @@ def _add_dry_run(commands: Any) -> None:
         more="Evaluates the rules in force, and these rules in place of those of the same ids, over the same events. Nothing is sent.\n\n"
         "Example: scripts/millrace rules dry-run candidate.yaml --last 50000",
     )  # fmt: skip
+    parser.set_defaults(needs=access.rules_tester)
     parser.add_argument("candidate", type=Path, metavar="PATH", help="file or folder of the rules to try")
     parser.add_argument("--against", type=Path, metavar="PATH", help="compare with these rules, and not with those in force")
     parser.add_argument("--last", type=_positive, default=10_000, metavar="N", help="how many events (default: 10000)")

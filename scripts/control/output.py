@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jobs.settings import Settings, Topics
+from scripts.access import add_kafka
 from udfs.rules.destinations import Destinations
 
 
@@ -24,7 +25,7 @@ def add_common(parser: argparse.ArgumentParser, *, kafka: bool = False) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.add_argument("--destinations", default=",".join(Settings.destinations), help="topics that rules may name, as the job has them")
     if kafka:
-        parser.add_argument("--bootstrap", default="127.0.0.1:9092", help="Kafka brokers (default: 127.0.0.1:9092)")
+        add_kafka(parser, "127.0.0.1:9092")
         parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from scripts.control.output import CommandError
+from udfs.kafka_client import Brokers, of
 
 _TIMEOUT_S: Final = 15.0
 _BATCH: Final = 1_000
@@ -29,7 +30,7 @@ class Record:
     value: bytes | None
 
 
-def read_topic(bootstrap: str, topic: str, last: int | None = None) -> list[Record]:
+def read_topic(bootstrap: Brokers | str, topic: str, last: int | None = None) -> list[Record]:
     """All records, those of one partition in its order; or the `last` of them by their timestamps, in the order of these.
 
     Raises:
@@ -58,9 +59,9 @@ def read_topic(bootstrap: str, topic: str, last: int | None = None) -> list[Reco
     return records[max(0, len(records) - last) :]
 
 
-def existing_topics(bootstrap: str) -> frozenset[str]:
+def existing_topics(bootstrap: Brokers | str) -> frozenset[str]:
     """The names of all topics. Raises CommandError if no broker answers."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "millrace-control", "log_level": 0})
+    consumer = Consumer(of(bootstrap).librdkafka() | {"group.id": "millrace-control", "log_level": 0})
     try:
         return frozenset(consumer.list_topics(timeout=_TIMEOUT_S).topics)
     except KafkaException as error:
@@ -69,7 +70,7 @@ def existing_topics(bootstrap: str) -> frozenset[str]:
         consumer.close()
 
 
-def read_record(bootstrap: str, topic: str, partition: int, offset: int) -> Record:
+def read_record(bootstrap: Brokers | str, topic: str, partition: int, offset: int) -> Record:
     """One record.
 
     Raises:
@@ -89,11 +90,11 @@ def read_record(bootstrap: str, topic: str, partition: int, offset: int) -> Reco
 
 
 @contextmanager
-def _consumer(bootstrap: str, topic: str) -> Iterator[tuple[Consumer, list[int]]]:
+def _consumer(bootstrap: Brokers | str, topic: str) -> Iterator[tuple[Consumer, list[int]]]:
     """A consumer, and the topic's partitions. No AdminClient: librdkafka's has ended the process here (scripts/demo_app/feed.py)."""
     consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
+        of(bootstrap).librdkafka()
+        | {
             "group.id": "millrace-control",  # the client insists on one; nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,

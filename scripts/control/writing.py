@@ -18,6 +18,7 @@ from jobs.settings import Topics
 from scripts.control.log import Entry, State
 from scripts.control.output import CommandError
 from scripts.control.plans import Change, Plan, Planned
+from udfs.kafka_client import Brokers, of
 
 _TIMEOUT_S: Final = 30.0
 _ATTEMPTS: Final = 5
@@ -50,7 +51,7 @@ def who() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def carry_out(bootstrap: str, topic_prefix: str, plan: Plan, author: Author, read: Callable[[], State]) -> Written:
+def carry_out(bootstrap: Brokers | str, topic_prefix: str, plan: Plan, author: Author, read: Callable[[], State]) -> Written:
     """Plans on the state of now, and writes all changes in one transaction, or none.
 
     All changes have one transactional id. Who begins fences off whoever is at it: of two at once only one can commit, and the
@@ -78,10 +79,10 @@ def carry_out(bootstrap: str, topic_prefix: str, plan: Plan, author: Author, rea
     raise CommandError(f"others changed rules at the same time, {_ATTEMPTS} times: nothing of this was written, try again", 1)
 
 
-def _transaction(bootstrap: str, topics: Topics, plan: Plan, author: Author, read: Callable[[], State]) -> Written:
+def _transaction(bootstrap: Brokers | str, topics: Topics, plan: Plan, author: Author, read: Callable[[], State]) -> Written:
     producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
+        of(bootstrap).librdkafka()
+        | {
             "transactional.id": f"{topics.prefix}millrace-rules-control",
             "transaction.timeout.ms": 30_000,
             "linger.ms": 0,

@@ -14,7 +14,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from jobs import baseline
-from jobs.settings import Settings
+from jobs.access import AccessError, NoAnswerError, require
+from jobs.settings import Settings, Topics
+from scripts import access
 from scripts.dashboard_app.flink import FlinkWatch
 from scripts.dashboard_app.readers import Readers, kafka_feed
 from scripts.dashboard_app.shared import Shared
@@ -22,12 +24,13 @@ from scripts.dashboard_app.state import About
 from scripts.dashboard_app.web import create_app
 from scripts.outputs.flink import FlinkRest
 from scripts.stack.paths import ROOT
+from udfs.kafka_client import Brokers
 from udfs.rules.language import InvalidRule
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/dashboard", description=__doc__)
-    parser.add_argument("--bootstrap", default="127.0.0.1:9092", help="Kafka brokers (default: 127.0.0.1:9092)")
+    access.add_kafka(parser, "127.0.0.1:9092")
     parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
     parser.add_argument("--group-id", default="millrace", help="the job's --group-id, for its lag (default: millrace)")
     parser.add_argument("--flink", default="http://127.0.0.1:8081", help="Flink's REST interface (default: http://127.0.0.1:8081)")
@@ -39,10 +42,17 @@ def main() -> None:
                         help="a name of this server besides localhost and addresses, behind a proxy; may be repeated")  # fmt: skip
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    brokers = Brokers(options.bootstrap, options.kafka_config)
+    try:
+        require(brokers, access.dashboard(Topics(options.topic_prefix), options.group_id))
+    except NoAnswerError:
+        pass  # the page says so, and it is waited for
+    except AccessError as error:
+        sys.exit(f"millrace: {error}")
     listener = _listen(options.host, options.port)
     url = f"http://{_shown(options.host)}:{listener.getsockname()[1]}"
     shared = Shared(About(options.bootstrap, options.flink.rstrip("/"), options.topic_prefix), _baseline(options.rules))
-    feed = kafka_feed(shared, options.bootstrap, options.topic_prefix, options.group_id)
+    feed = kafka_feed(shared, brokers, options.topic_prefix, options.group_id)
     server = Server(create_app(shared, options.allow_host))
     # The server gives a signal that ended it on to who had it before.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -13,6 +13,7 @@ from scripts.dashboard_app.shared import Shared, now
 from scripts.dashboard_app.state import STARTS
 from scripts.outputs.feed import KafkaFeed
 from scripts.outputs.flink import NoAnswer
+from udfs.kafka_client import Brokers
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,6 @@ class Readers:
             self._ended.wait(_ASK_FLINK_S)
 
 
-def kafka_feed(shared: Shared, bootstrap: str, prefix: str, group_id: str) -> Callable[[], KafkaFeed]:
+def kafka_feed(shared: Shared, bootstrap: Brokers | str, prefix: str, group_id: str) -> Callable[[], KafkaFeed]:
     """Makes readers of all topics that the dashboard shows."""
     return lambda: KafkaFeed(bootstrap, prefix, group_id, STARTS, shared.records, shared.offsets)

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from jobs.settings import Topics
 from scripts.outputs.record import Offsets, Record
+from udfs.kafka_client import Brokers, of
 
 _EVENTS: Final = Topics().events
 _DEAD_LETTERS: Final = Topics().dead_letters
@@ -45,7 +46,7 @@ class KafkaFeed:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Brokers | str,
         prefix: str,
         group_id: str,
         starts: Mapping[str, Start],
@@ -62,8 +63,7 @@ class KafkaFeed:
         """
         self._prefix, self._starts, self._on_records, self._on_offsets = prefix, starts, on_records, on_offsets
         # librdkafka writes to stderr by itself, right through the picture.
-        client: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap,
+        client: dict[str, str | int | float | bool] = of(bootstrap).librdkafka() | {
             "log_level": 0,
             "reconnect.backoff.max.ms": 1_000,
             "enable.auto.commit": False,

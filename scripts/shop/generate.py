@@ -17,6 +17,9 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from jobs.access import AccessError
+from jobs.settings import Topics
+from scripts import access
 from scripts.shop.labels import LabelWriter
 from scripts.shop.ledger import LedgerWriter
 from scripts.shop.producer import Outcome, Plan, Traffic, connect
@@ -49,7 +52,7 @@ def _time_ms(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/generate", description="Simulates a busy web shop into a Kafka topic.")
-    parser.add_argument("--bootstrap", required=True, metavar="HOST:PORT")
+    access.add_kafka(parser)
     parser.add_argument("--topic-prefix", default="", metavar="P", help=f"prepended to the topic {TOPIC!r}")
     parser.add_argument(
         "--rate", type=_rate, default=2000.0, metavar="N|max", help="events per second, or as fast as it goes (default 2000)"
@@ -170,7 +173,10 @@ def run(argv: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     try:
-        producer = connect(args.bootstrap, plan.topic)
+        producer = connect(access.brokers(args, access.generator(Topics(args.topic_prefix))), plan.topic)
+    except AccessError as error:
+        print(f"generate: {error}", file=sys.stderr)
+        return 2
     except KafkaException as error:
         print(f"generate: topic {plan.topic!r} at {args.bootstrap}: {error}", file=sys.stderr)
         return 2

@@ -19,19 +19,19 @@ from scripts.shop.faults import MAX_RECORD_BYTES, Fault
 from scripts.shop.labels import LabelWriter
 from scripts.shop.ledger import UNACKNOWLEDGED, Entry, LedgerWriter
 from scripts.shop.simulator import Record, Shop
+from udfs.kafka_client import Brokers, of
 
 _TICK_S = 0.005
 # Bounds how much event time one call covers, so that after a stall the backlog is still sent in small steps.
 _MAX_BATCH = 1_000
 
 
-def producer_config(bootstrap: str) -> dict[str, str | int | float | bool]:
+def producer_config(bootstrap: Brokers | str) -> dict[str, str | int | float | bool]:
     """Idempotent, so that a retry of ours never is the duplicate or the disorder that the job is tested for.
 
     murmur2_random puts a key into the partition into which Java's clients put it.
     """
-    return {
-        "bootstrap.servers": bootstrap,
+    return of(bootstrap).librdkafka() | {
         "client.id": "millrace-generator",
         "log_level": 3,  # errors only: a new broker's "coordinator load in progress" is none
         "enable.idempotence": True,
@@ -178,7 +178,7 @@ class Traffic:
                 self._labels.write(labels)
 
 
-def connect(bootstrap: str, topic: str, wait_s: float = 30) -> Producer:
+def connect(bootstrap: Brokers | str, topic: str, wait_s: float = 30) -> Producer:
     """A producer for a topic that exists; raises KafkaException when it does not, or Kafka does not answer in time."""
     producer = Producer(producer_config(bootstrap))
     metadata = producer.list_topics(topic, timeout=wait_s).topics[topic]

@@ -12,19 +12,22 @@ from string import Template
 
 from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB
+from scripts.stack.secured import Security
 
 _HEAP_MB = 512
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node, broker and controller in one. `host` is the address that it listens on."""
+    """One node, broker and controller in one. `host` is the address that it listens on; the last two ports are a secured one's."""
 
     node_id: int
     host: str
     port: int
     controller_port: int
     folder: Path
+    nodes_port: int = 0
+    expired_port: int = 0
 
     @property
     def address(self) -> str:
@@ -41,26 +44,29 @@ def replication(nodes: int) -> int:
     return min(3, nodes)
 
 
-def configure(nodes: Sequence[Node]) -> None:
+def configure(nodes: Sequence[Node], security: Security | None = None) -> None:
     """Writes the configuration of each node and formats its data folder, unless that was done before.
 
     Raises:
         StackError: a folder could not be formatted.
     """
-    template = Template((CONF / "kafka.properties").read_text())
+    names = ("kafka.properties", *(("kafka-secured.properties",) if security else ()))
+    template = Template("\n".join((CONF / name).read_text() for name in names))
     voters = ",".join(f"{node.node_id}@{node.host}:{node.controller_port}" for node in nodes)
     copies = replication(len(nodes))
     for node in nodes:
         node.properties.parent.mkdir(parents=True, exist_ok=True)
         text = template.substitute(
             node_id=node.node_id, voters=voters, host=node.host, port=node.port, controller_port=node.controller_port, data=node.folder,
-            replication=copies, min_insync=max(1, copies - 1),
+            replication=copies, min_insync=max(1, copies - 1), nodes_port=node.nodes_port, expired_port=node.expired_port,
+            **(security.substitutes() if security else {}),
         )  # fmt: skip
         node.properties.write_text(text)
     new = [node for node in nodes if not (node.folder / "meta.properties").is_file()]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     for node in new:
-        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(node.properties)]
+        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(node.properties),
+                   *(security.format_options() if security else ())]  # fmt: skip
         formatted = subprocess.run(command, capture_output=True, text=True, check=False)
         if formatted.returncode != 0:
             reason = (formatted.stdout + formatted.stderr).strip()[-300:]

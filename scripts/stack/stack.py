@@ -22,6 +22,8 @@ from scripts.stack import jars, kafka, topics
 from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
+from scripts.stack.secured import ADMIN, Security
+from udfs.kafka_client import Brokers
 
 _ENDED = {"CANCELED", "FINISHED", "FAILED"}
 _KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
@@ -40,6 +42,8 @@ class Stack:
         attached: the kernel ends all processes when this one dies.
         brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
         broker_hosts: the address of each broker; none: the loopback interface.
+        secured_users: makes Kafka a secured one (flink-conf/kafka-secured.properties) with these users and `admin`; none: it lets
+            everybody in.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
     """
 
@@ -54,6 +58,8 @@ class Stack:
     broker_hosts: tuple[str, ...] = ()
     broker_prefix: tuple[tuple[str, ...], ...] = ()
     broker_ports: tuple[int, ...] = ()
+    secured_users: tuple[str, ...] = ()
+    security: Security | None = field(default=None, repr=False)
     processes: list[Running] = field(default_factory=list)
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
@@ -67,6 +73,11 @@ class Stack:
     @property
     def bootstrap(self) -> str:
         return ",".join(f"{host}:{port}" for host, port in zip(self._hosts, self.broker_ports or (self.kafka_port,), strict=True))
+
+    @property
+    def admin(self) -> Brokers:
+        """Who may do everything in Kafka."""
+        return Brokers(self.bootstrap, str(self.security.login(ADMIN)) if self.security else "")
 
     @property
     def _hosts(self) -> tuple[str, ...]:
@@ -124,16 +135,19 @@ class Stack:
     # -- Kafka --------------------------------------------------------------------------------------------------------------
 
     def _start_kafka(self) -> None:
-        kafka.configure(self.nodes())
+        if self.secured_users and self.security is None:
+            self.security = Security.made(self.workdir / "security", {*self._hosts, "localhost"}, self.secured_users)
+        kafka.configure(self.nodes(), self.security)
         started = [self.start_broker(node.node_id) for node in self.nodes()]
-        wait_until(lambda: topics.answers(self.bootstrap, self.brokers), started, "Kafka", 90)
+        wait_until(lambda: topics.answers(self.admin, self.brokers), started, "Kafka", 90)
 
     def nodes(self) -> list[kafka.Node]:
         """Kafka's nodes, as they were planned."""
         if not self._nodes:
             for index, (host, port) in enumerate(zip(self._hosts, self.broker_ports, strict=True)):
                 folder = self.workdir / self.broker_name(index + 1)
-                self._nodes.append(kafka.Node(index + 1, host, port, free_port(), folder))
+                more = (free_port(), free_port()) if self.secured_users else ()
+                self._nodes.append(kafka.Node(index + 1, host, port, free_port(), folder, *more))
         return self._nodes
 
     def broker_name(self, node_id: int) -> str:
@@ -147,7 +161,7 @@ class Stack:
 
     def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
         """Makes the job's topics."""
-        topics.create(self.bootstrap, names or Topics(), partitions, kafka.replication(self.brokers))
+        topics.create(self.admin, names or Topics(), partitions, kafka.replication(self.brokers))
 
     # -- Flink --------------------------------------------------------------------------------------------------------------
 

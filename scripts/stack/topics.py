@@ -7,6 +7,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from jobs.settings import Topics
 from scripts.stack.errors import StackError
+from udfs.kafka_client import Brokers, of
 
 # Kafka deletes by record timestamp, and replayed events have old ones.
 _KEEP = {"retention.ms": "-1"}
@@ -20,7 +21,7 @@ _NEWEST = {"cleanup.policy": "compact,delete", "retention.ms": "604800000"}
 _LARGER = {"max.message.bytes": str(2 * 1024 * 1024)} | _KEEP
 
 
-def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int = 1) -> None:
+def create(bootstrap: Brokers | str, topics: Topics, partitions: int = 4, replication: int = 1) -> None:
     """Makes all topics of the job that are not there yet.
 
     Raises:
@@ -33,7 +34,7 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
     one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
     wanted += [NewTopic(name, 1, replication, topic_configs=config) for name, config in one.items()]
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(**of(bootstrap).kafka_python())
     try:
         existing = set(admin.list_topics())
         missing = [topic for topic in wanted if topic.name not in existing]
@@ -47,10 +48,10 @@ def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int
         admin.close()
 
 
-def answers(bootstrap: str, brokers: int = 1) -> bool:
+def answers(bootstrap: Brokers | str, brokers: int = 1) -> bool:
     """Whether a broker answers at `bootstrap`, and knows of so many."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000, bootstrap_timeout_ms=2000)
+        admin = KafkaAdminClient(**of(bootstrap).kafka_python(), request_timeout_ms=2000, bootstrap_timeout_ms=2000)
         try:
             return len(admin.describe_cluster()["brokers"]) >= brokers
         finally:

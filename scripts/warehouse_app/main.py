@@ -17,6 +17,8 @@ import psycopg
 from confluent_kafka import KafkaException
 
 from jobs import command_line
+from jobs.access import AccessError, NoAnswerError, require
+from scripts import access
 from scripts.warehouse_app.database import Database
 from scripts.warehouse_app.records import Records
 from scripts.warehouse_app.settings import WarehouseSettings
@@ -66,7 +68,7 @@ def run(settings: WarehouseSettings, stop: threading.Event) -> None:
 
 def _copy(settings: WarehouseSettings, stop: threading.Event, backoff: Backoff) -> None:
     all_tables = tables(settings.topics)
-    properties = settings.kafka_properties() | {"bootstrap.servers": settings.bootstrap, "group.id": settings.group_id}
+    properties = settings.brokers.librdkafka() | {"group.id": settings.group_id}
     with Database(settings.conninfo, all_tables) as database:
         if not _lock(database, stop):
             return
@@ -95,6 +97,12 @@ def _lock(database: Database, stop: threading.Event) -> bool:
 def main() -> None:
     settings = parse(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        require(settings.brokers, access.warehouse(settings.topics, settings.group_id))
+    except NoAnswerError as error:
+        log.warning("%s; waiting for it", error)
+    except AccessError as error:
+        sys.exit(f"warehouse: {error}")
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from jobs.settings import Topics
+from udfs.kafka_client import Brokers, Login
 
 _POSITIVE = ("batch_rows", "flush_ms", "max_backoff_ms")
 _SECRETS = frozenset({"password", "sslpassword"})
@@ -23,7 +23,7 @@ class WarehouseSettings:
     group_id: str = field(default="millrace-warehouse", metadata={"help": "consumer group, only to see the lag by: the offsets that count "
                                                                           "are in the database"})  # fmt: skip
     kafka_config: str = field(
-        default="", metadata={"help": "file of Kafka client properties, one librdkafka KEY=VALUE a line, such as a SASL password"}
+        default="", metadata={"help": "file that says how to log in to Kafka (TLS, SASL): docs/security.md"}
     )
     database: str = field(
         default="",
@@ -50,7 +50,11 @@ class WarehouseSettings:
             not _SECRETS & parameters.keys(), "database",
             "must not hold a password: everybody on this host could read it. Put it into the file that PGPASSFILE names (or ~/.pgpass)",
         )  # fmt: skip
-        self.kafka_properties()
+        if self.kafka_config:
+            try:
+                Login(self.kafka_config)
+            except ValueError as error:
+                raise ValueError(f"--kafka-config {error}") from error
 
     @property
     def topics(self) -> Topics:
@@ -64,27 +68,9 @@ class WarehouseSettings:
         given = {name: str(value) for name, value in conninfo_to_dict(self.database).items()}
         return make_conninfo("", **(limits | given))
 
-    def kafka_properties(self) -> dict[str, str]:
-        """The properties in --kafka-config.
-
-        Raises:
-            ValueError: the file can't be read, or a line is no KEY=VALUE. The message shows no line: one may be a password.
-        """
-        if not self.kafka_config:
-            return {}
-        try:
-            lines = Path(self.kafka_config).read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"--kafka-config {self.kafka_config}: {error}") from error
-        properties = {}
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            key, equals, value = line.partition("=")
-            if not (key.strip() and equals):
-                raise ValueError(f"--kafka-config {self.kafka_config}: line {number} is not KEY=VALUE")
-            properties[key.strip()] = value.strip()
-        return properties
+    @property
+    def brokers(self) -> Brokers:
+        return Brokers(self.bootstrap, self.kafka_config)
 
 
 def _require(condition: bool, name: str, fault: str) -> None:

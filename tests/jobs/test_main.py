@@ -11,12 +11,15 @@ import pytest
 from jobs import main
 from jobs.settings import Guarantee, RecommendTo, Settings, StateBackend
 
+TLS = str(Path(__file__).with_name("tls.properties"))
+
 OTHER: dict[str, tuple[str, Any]] = {
     # setting: argument, and what arrives. None of these values is the default.
     "bootstrap": ("kafka-1:9092,kafka-2:9092", "kafka-1:9092,kafka-2:9092"),
     "topic_prefix": ("test.", "test."),
     "destinations": ("a,b,,c,", ("a", "b", "c")),
     "group_id": ("other", "other"),
+    "kafka_config": (TLS, TLS),
     "kafka_property": ("ssl.cipher.suites=a,b=c", ("ssl.cipher.suites=a,b=c",)),
     "rules": ("/etc/rules", "/etc/rules"),
     "start": ("latest-offset", "latest-offset"),

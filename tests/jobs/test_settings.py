@@ -43,7 +43,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"destinations": ("*",)}, "--destinations is '*', must begin with what its topics begin with, and not with '*'"),
     (
         {"destinations": ("a.*",), "kafka_property": ("sasl.kerberos.service.name=kafka",)},
-        "--kafka-property sasl.kerberos.service.name does not go with patterns in --destinations: only Java knows it",
+        "--kafka-property sasl.kerberos.service.name does not go with patterns in --destinations: the client that makes topics reads "
+        "--kafka-config only",
+    ),
+    *(
+        ({"kafka_property": (f"{key}=hush",)},
+         f"--kafka-property {key} may hold a secret, which everybody could read there: put it into --kafka-config")
+        for key in ("ssl.key.password", "ssl.truststore.password", "ssl.keystore.key", "sasl.oauthbearer.client.credentials.client.secret")
+    ),
+    (
+        {"kafka_property": ("sasl.jaas.config=x.Module required username='a' password='hush';",)},
+        "--kafka-property sasl.jaas.config may hold a secret, which everybody could read there: put it into --kafka-config",
+    ),
+    (
+        {"kafka_config": "/no/such"},
+        "--kafka-config /no/such: No such file or directory",
     ),
 ]
 
@@ -55,6 +69,7 @@ ALLOWED: list[dict[str, Any]] = [
     {"dead_letter_share_limit": 1.0},
     {"transaction_timeout_ms": 60_001, "checkpoint_interval_ms": 60_000},
     {"kafka_property": ("empty=",)},
+    {"kafka_property": ("sasl.jaas.config=x.Krb5LoginModule required keyTab='/k';", "ssl.key.password=${env:KEY}")},
     {"destinations": ("orders", "campaign.*", "events.*")},
     {"destinations": ("orders",), "kafka_property": ("sasl.kerberos.service.name=kafka",)},
 ]

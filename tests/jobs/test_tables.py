@@ -52,10 +52,10 @@ def test_the_tables() -> None:
 
 @pytest.mark.parametrize("value", ["it's", "''", "a', 'scan.startup.mode' = 'x", "' --", "b;c", '"'])
 def test_values_are_quoted(value: str) -> None:
-    tables = kafka(bootstrap=value, topic_prefix=value, group_id=value, kafka_property=(f"sasl.jaas.config={value}",))
+    tables = kafka(bootstrap=value, topic_prefix=value, group_id=value, kafka_property=(f"client.rack={value}",))
     for table in tables.values():
         assert table["properties.bootstrap.servers"] == value
-        assert table["properties.sasl.jaas.config"] == value
+        assert table["properties.client.rack"] == value
     assert tables["rules"]["topic"] == f"{value}rules"
     assert tables["events"]["properties.group.id"] == value
     assert tables["events"]["scan.startup.mode"] == "earliest-offset"
@@ -63,9 +63,9 @@ def test_values_are_quoted(value: str) -> None:
 
 
 def test_client_properties_reach_every_table() -> None:
-    for name, table in kafka(bootstrap="a:1,b:2", kafka_property=("security.protocol=SSL", "ssl.key.password=x=y")).items():
+    for name, table in kafka(bootstrap="a:1,b:2", kafka_property=("security.protocol=SSL", "ssl.cipher.suites=x=y")).items():
         assert table["properties.bootstrap.servers"] == "a:1,b:2", name
-        assert (table["properties.security.protocol"], table["properties.ssl.key.password"]) == ("SSL", "x=y"), name
+        assert (table["properties.security.protocol"], table["properties.ssl.cipher.suites"]) == ("SSL", "x=y"), name
 
 
 def test_the_user_has_the_last_word_on_client_properties() -> None:

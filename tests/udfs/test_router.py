@@ -12,10 +12,11 @@ from pyflink.common import Row
 from tests.udfs import samples
 from tests.udfs.test_metrics import Group
 from udfs import router
+from udfs.kafka_client import Brokers
 from udfs.router import ORIGIN_DIGITS, EventRouter, RouterSettings
 from udfs.rules.destinations import Destinations
 from udfs.rules.rulebook import digest
-from udfs.topics import Keeper, NoAnswerError, TopicSettings
+from udfs.topics import Keeper, NoAnswerError
 
 
 class State(dict[str, str]):
@@ -61,7 +62,7 @@ class Directory:
         return {topic: "can't be made" for topic in topics if topic in self.denied}
 
 
-def stage(*baseline: str, destinations: Any = samples.TOPICS, topics: TopicSettings | None = None) -> tuple[EventRouter, State]:
+def stage(*baseline: str, destinations: Any = samples.TOPICS, topics: Brokers | None = None) -> tuple[EventRouter, State]:
     made, state = EventRouter(RouterSettings(baseline, destinations, 3_600_000, 1_000_000, 0.05, topics=topics)), State()
     made.open(state)  # type: ignore[arg-type]
     return made, state
@@ -134,7 +135,7 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Directory:
 
 
 def with_patterns(*baseline: str) -> tuple[EventRouter, State]:
-    return stage(*baseline, destinations=ALLOWED, topics=TopicSettings("kafka:1"))
+    return stage(*baseline, destinations=ALLOWED, topics=Brokers("kafka:1"))
 
 
 def test_a_rule_whose_topic_can_t_be_made_is_rejected_and_not_kept(directory: Directory) -> None:

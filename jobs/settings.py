@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -15,6 +15,15 @@ ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "ti
 
 STARTS: Final = ("earliest-offset", "latest-offset", "group-offsets")
 PYTHON_MODES: Final = ("cluster", "thread", "process")
+
+# Names under which a job says of itself (Flink's global job parameters) what it was started with.
+OPTIONS: Final = "millrace.options"
+"""The options of jobs/main.py that differ from its defaults, a JSON list of arguments."""
+WITHHELD: Final = "millrace.withheld"
+"""A JSON list of the Kafka properties that were given and are secret."""
+RELEASE: Final = "millrace.release"
+"""Digest of the code and baseline rules (jobs/shipping.py)."""
+_SECRET: Final = re.compile(r"password|secret|jaas|token|credential|assertion|private|keystore\.key|user\.info", re.IGNORECASE)
 
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
@@ -307,6 +316,12 @@ class Settings:
     def client_properties(self) -> dict[str, str]:
         """Kafka client properties, key -> value."""
         return dict(each.split("=", 1) for each in self.kafka_property)
+
+    def without_secrets(self) -> tuple[Settings, tuple[str, ...]]:
+        """The settings that everybody may see, and the names of the Kafka properties that were left out for it."""
+        secret = tuple(key for key in self.client_properties if _SECRET.search(key))
+        shown = tuple(each for each in self.kafka_property if each.partition("=")[0] not in secret)
+        return replace(self, kafka_property=shown), secret
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:

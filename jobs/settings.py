@@ -319,9 +319,14 @@ class Settings:
 
     def without_secrets(self) -> tuple[Settings, tuple[str, ...]]:
         """The settings that everybody may see, and the names of the Kafka properties that were left out for it."""
-        secret = tuple(key for key in self.client_properties if _SECRET.search(key))
+        secret = tuple(key for key in self.client_properties if is_secret(key))
         shown = tuple(each for each in self.kafka_property if each.partition("=")[0] not in secret)
         return replace(self, kafka_property=shown), secret
+
+
+def is_secret(kafka_property: str) -> bool:
+    """Whether the value of a Kafka client property of this name is for nobody's eyes."""
+    return bool(_SECRET.search(kafka_property))
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import yaml
 
 from jobs.settings import Topics
 from scripts.stack import jars, kafka, topics
-from scripts.stack.errors import StackError
-from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
+from scripts.stack.flink import Flink, environment
+from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 
-_ENDED = {"CANCELED", "FINISHED", "FAILED"}
 _KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
 
 
@@ -190,57 +185,30 @@ class Stack:
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
-        # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash; and PyFlink leaves the
-        # folders of its own Flink, which has no connector, in the environment of a process that has used it.
-        inherited = {
-            name: value for name, value in os.environ.items() if name != "PYTHONFAULTHANDLER" and not name.startswith("FLINK_")
-        }
-        return inherited | {
-            "JAVA_HOME": str(JAVA_HOME),
-            "FLINK_HOME": str(FLINK_HOME),
-            "FLINK_CONF_DIR": str(self.workdir / "flink-conf"),
-            "FLINK_LOG_DIR": str(self.workdir / "logs"),
-            "FLINK_PID_DIR": str(self.workdir),
-            # Thread mode does not see a virtual environment's packages unless they stand here.
-            "PYTHONPATH": str(SITE_PACKAGES),
-        }
+        return environment(self.workdir / "flink-conf", self.workdir / "logs")
 
     def _all_slots(self) -> bool:
         try:
             return int(self.rest("/overview")["slots-total"]) >= self.parallelism
-        except (URLError, OSError, KeyError, ValueError):
+        except (OSError, KeyError, ValueError):
             return False
+
+    @property
+    def cluster(self) -> Flink:
+        """Flink as its users see it."""
+        return Flink((self.rest_url,), self._environment(), self.workdir / "flink-client.log", watched=lambda: self.processes)
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self.rest_url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urlopen(request, timeout=10) as response:
-            return json.loads(response.read() or b"null")
+        return self.cluster.rest(path, method, body)
 
     def flink(self, *arguments: str) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
-        done = subprocess.run(
-            [str(FLINK_HOME / "bin" / "flink"), *arguments], env=self._environment(), capture_output=True, text=True, check=False, cwd=ROOT
-        )
-        output = done.stdout + done.stderr
-        if done.returncode != 0:
-            (self.workdir / "flink-client.log").write_text(output)
-            reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
-            raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.workdir / 'flink-client.log'})")
-        return output
+        return self.cluster.command(*arguments)
 
     def submit(self, *arguments: str, savepoint: str | None = None) -> str:
-        """Submits the job as a user would, `flink run -py jobs/main.py`; returns the job's id.
-
-        `savepoint`: path of the savepoint or checkpoint that it goes on from, as stop_with_savepoint returns it.
-        """
-        restored = () if savepoint is None else ("--fromSavepoint", savepoint)
-        output = self.flink("run", "--detached", *restored, "-py", "jobs/main.py", "--bootstrap", self.bootstrap, *arguments)
-        found = re.search(r"JobID ([0-9a-f]{32})", output)
-        if found is None:
-            raise StackError(f"flink run named no job: {output[-300:]}")
-        return found.group(1)
+        """Submits the job with these options; returns its id. `savepoint`: path of the savepoint or checkpoint that it goes on from."""
+        return self.cluster.submit("--bootstrap", self.bootstrap, *arguments, savepoint=savepoint)
 
     def newest_checkpoint(self, job_id: str) -> Path | None:
         """The folder of the job's newest complete checkpoint, or None. Found on disk, so that it needs no JobManager."""
@@ -249,54 +217,19 @@ class Stack:
 
     def job_state(self, job_id: str) -> str:
         """The job's state as Flink names it, such as RUNNING."""
-        return str(self.rest(f"/jobs/{job_id}")["state"])
+        return self.cluster.job_state(job_id)
 
     def wait_running(self, job_id: str, seconds: float = 90) -> None:
-        """Waits until every task of the job runs and one checkpoint is complete."""
-
-        def running() -> bool:
-            try:
-                tasks = self.rest(f"/jobs/{job_id}")["vertices"]
-                checkpoints = self.rest(f"/jobs/{job_id}/checkpoints")["counts"]["completed"]
-            except HTTPError:
-                return False  # 500, while the JobManager makes ready what it has taken on
-            return all(task["status"] == "RUNNING" for task in tasks) and checkpoints > 0
-
-        wait_until(running, self.processes, "the job", seconds)
+        """Waits until every task of the job runs and one checkpoint is complete. Raises StackError."""
+        self.cluster.wait_running(job_id, seconds)
 
     def stop_with_savepoint(self, job_id: str, seconds: float = 120) -> str:
-        """Stops the job so that `submit` can go on from there, at any parallelism; returns the path of the savepoint.
-
-        All output up to it is committed. What Kafka gets meanwhile waits there.
-
-        Raises:
-            StackError: says why there is no savepoint; the job then goes on.
-        """
-        body = {"targetDirectory": (self.workdir / "savepoints").as_uri(), "drain": False}
-        trigger = self.rest(f"/jobs/{job_id}/stop", "POST", body)["request-id"]
-        found: dict[str, Any] = {}
-
-        def done() -> bool:
-            found.update(self.rest(f"/jobs/{job_id}/savepoints/{trigger}"))
-            return bool(found["status"]["id"] == "COMPLETED")
-
-        wait_until(done, self.processes, f"the savepoint of job {job_id}", seconds)
-        outcome = found["operation"]
-        if "failure-cause" in outcome:
-            reason = str(outcome["failure-cause"].get("stack-trace") or outcome["failure-cause"].get("class"))
-            raise StackError(f"job {job_id} was not stopped, its savepoint failed: {reason.splitlines()[0][:300]}")
-        self._wait_ended(job_id)
-        return str(outcome["location"])
+        """Stops the job so that `submit` can go on from there; returns the path of the savepoint. Raises StackError."""
+        return self.cluster.stop_with_savepoint(job_id, seconds)
 
     def cancel(self, job_id: str) -> None:
         """Cancels the job and waits until it is gone; one that has ended already is left alone."""
-        if self.job_state(job_id) in _ENDED:
-            return
-        self.rest(f"/jobs/{job_id}", method="PATCH")
-        self._wait_ended(job_id)
-
-    def _wait_ended(self, job_id: str) -> None:
-        wait_until(lambda: self.job_state(job_id) in _ENDED, [], "the job's end", 60)
+        self.cluster.cancel(job_id)
 
     # -- what a fault does ------------------------------------------------------------------------------------------------
 

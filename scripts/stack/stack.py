@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from string import Template
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,11 +16,12 @@ import yaml
 
 from jobs.settings import Topics
 from scripts.stack import jars, kafka, topics
+from scripts.stack.errors import StackError
 from scripts.stack.flink import Flink, environment
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 
-_KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
+_KAFKA_MB, _ZOOKEEPER_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 250, 1000, 2600
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Stack:
         attached: the kernel ends all processes when this one dies.
         brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
         broker_hosts: the address of each broker; none: the loopback interface.
+        standbys: JobManagers beside the first one; any makes the cluster highly available: if the leader dies, another takes over.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
     """
 
@@ -49,6 +52,9 @@ class Stack:
     broker_hosts: tuple[str, ...] = ()
     broker_prefix: tuple[tuple[str, ...], ...] = ()
     broker_ports: tuple[int, ...] = ()
+    standbys: int = 0
+    ui_ports: tuple[int, ...] = ()
+    zookeeper_port: int = 0
     processes: list[Running] = field(default_factory=list)
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
@@ -69,13 +75,26 @@ class Stack:
 
     @property
     def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self.ui_port}"
+        """The REST interface of a JobManager that runs. Whichever it is, it answers for the leader."""
+        return self._rest_urls()[0]
+
+    def _rest_urls(self) -> tuple[str, ...]:
+        ports = dict(zip(self.job_managers, self.ui_ports or (self.ui_port,), strict=True))
+        living = [name for name in ports if any(each.name == name for each in self.processes)]
+        return tuple(f"http://127.0.0.1:{ports[name]}" for name in living or ports)
+
+    @property
+    def job_managers(self) -> tuple[str, ...]:
+        """The names of the JobManagers' processes."""
+        return ("jobmanager", *(f"jobmanager-{number + 2}" for number in range(self.standbys)))
 
     def up(self) -> None:
         """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
         jars.ensure()
-        require_memory(_KAFKA_MB * self.brokers + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
+        managers = _JOB_MANAGER_MB * (1 + self.standbys) + _TASK_MANAGER_MB * self.parallelism
+        require_memory(_KAFKA_MB * self.brokers + managers + (_ZOOKEEPER_MB if self.standbys else 0))
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
+        self.ui_ports = (self.ui_port, *(free_port() for _ in range(self.standbys)))
         try:
             self.up_kafka()
             self._start_flink()
@@ -101,7 +120,7 @@ class Stack:
     def save(self) -> None:
         """Writes down what runs."""
         known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism, "brokers": self.brokers,
-                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts,
+                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts, "ui_ports": self.ui_ports, "standbys": self.standbys,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
 
@@ -113,7 +132,7 @@ class Stack:
             return None
         known = json.loads(path.read_text())
         processes = [Running(**each) for each in known.pop("processes")]
-        known |= {name: tuple(known[name]) for name in ("broker_ports", "broker_hosts")}
+        known |= {name: tuple(known[name]) for name in ("broker_ports", "broker_hosts", "ui_ports")}
         return cls(workdir, **known, processes=[each for each in processes if alive(each)])
 
     # -- Kafka --------------------------------------------------------------------------------------------------------------
@@ -147,15 +166,35 @@ class Stack:
     # -- Flink --------------------------------------------------------------------------------------------------------------
 
     def _start_flink(self) -> None:
+        if self.standbys:
+            self.zookeeper_port = free_port()
         self._write_flink_conf()
-        self.start_job_manager()
+        if self.standbys:
+            self._start("zookeeper", [str(FLINK_HOME / "bin" / "zookeeper.sh"), "start-foreground", "1"], self._environment())
+        for name in self.job_managers:
+            self.start_job_manager(name)
         for index in range(self.parallelism):
             self.start_task_manager(f"taskmanager-{index + 1}")
         wait_until(self._all_slots, self.processes, "Flink", 90)
 
-    def start_job_manager(self) -> Running:
-        """Starts the JobManager. It knows no job: without high availability, `submit` one with its newest checkpoint."""
-        return self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
+    def start_job_manager(self, name: str = "jobmanager") -> Running:
+        """Starts a JobManager. Without high availability it knows no job: `submit` one with its newest checkpoint."""
+        port = self.ui_ports[self.job_managers.index(name)]
+        own = [part for key in ("rest.port", "rest.bind-port") for part in ("-D", f"{key}={port}")]
+        return self._start(name, [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground", *own], self._environment())
+
+    def leader(self) -> str:
+        """The name of the JobManager that leads, as the JobManagers' logs say; the last one to have been granted that."""
+        if not self.standbys:
+            return self.job_managers[0]
+        granted: dict[str, str] = {}
+        for each in self.processes:
+            if each.name in self.job_managers:
+                lines = [line for line in Path(each.log).read_text(errors="replace").splitlines() if "granted leadership" in line]
+                granted |= {each.name: lines[-1]} if lines else {}
+        if not granted:
+            raise StackError("no JobManager leads")
+        return max(granted, key=granted.__getitem__)  # each line begins with its time
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
@@ -166,6 +205,9 @@ class Stack:
         shutil.rmtree(conf, ignore_errors=True)
         shutil.copytree(FLINK_HOME / "conf", conf)
         (conf / "config.yaml").write_text(yaml.safe_dump(self.flink_configuration(), width=10_000))
+        if self.standbys:
+            text = Template((CONF / "zoo.cfg").read_text()).substitute(port=self.zookeeper_port, data=self.workdir / "zookeeper")
+            (conf / "zoo.cfg").write_text(text)
 
     def flink_configuration(self) -> dict[str, Any]:
         """flink-conf/config.yaml with this stack's ports and folders, and the caller's options over it."""
@@ -182,6 +224,10 @@ class Stack:
             "execution.checkpointing.savepoint-dir": (self.workdir / "savepoints").as_uri(),
             "io.tmp.dirs": str(self.workdir / "tmp"),
         }
+        if self.standbys:
+            options |= yaml.safe_load((CONF / "high-availability.yaml").read_text())
+            options["high-availability.zookeeper.quorum"] = f"127.0.0.1:{self.zookeeper_port}"
+            options["high-availability.storageDir"] = (self.workdir / "high-availability").as_uri()
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
@@ -196,7 +242,7 @@ class Stack:
     @property
     def cluster(self) -> Flink:
         """Flink as its users see it."""
-        return Flink((self.rest_url,), self._environment(), self.workdir / "flink-client.log", watched=lambda: self.processes)
+        return Flink(self._rest_urls(), self._environment(), self.workdir / "flink-client.log", watched=lambda: self.processes)
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API."""

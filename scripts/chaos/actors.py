@@ -158,7 +158,9 @@ class Actor:
             case Target.TASK_MANAGERS:
                 return sorted(each.name for each in self._managers())
             case Target.JOB_MANAGER:
-                return [self._stack.leader()]
+                if (leader := self._stack.leader()) is None:
+                    raise StackError("no JobManager leads")
+                return [leader]
             case Target.KAFKA:
                 return brokers
             case Target.BROKER:

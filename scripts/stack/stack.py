@@ -16,7 +16,6 @@ import yaml
 
 from jobs.settings import Topics
 from scripts.stack import jars, kafka, topics
-from scripts.stack.errors import StackError
 from scripts.stack.flink import Flink, environment
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
@@ -183,8 +182,8 @@ class Stack:
         own = [part for key in ("rest.port", "rest.bind-port") for part in ("-D", f"{key}={port}")]
         return self._start(name, [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground", *own], self._environment())
 
-    def leader(self) -> str:
-        """The name of the JobManager that leads, as the JobManagers' logs say; the last one to have been granted that."""
+    def leader(self) -> str | None:
+        """The JobManager that leads, by their logs: the last one to have been granted that. None: not known yet."""
         if not self.standbys:
             return self.job_managers[0]
         granted: dict[str, str] = {}
@@ -192,9 +191,7 @@ class Stack:
             if each.name in self.job_managers:
                 lines = [line for line in Path(each.log).read_text(errors="replace").splitlines() if "granted leadership" in line]
                 granted |= {each.name: lines[-1]} if lines else {}
-        if not granted:
-            raise StackError("no JobManager leads")
-        return max(granted, key=granted.__getitem__)  # each line begins with its time
+        return max(granted, key=granted.__getitem__, default=None)  # each line begins with its time
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""

@@ -44,29 +44,32 @@ def test_todays_code_goes_on_from_the_released_state(stack: Stack, tmp_path: Pat
 def _goes_on(job: Job, before: dict[str, int]) -> None:
     """Rules, duplicates and numbers are those of the released job."""
     session, seen = LAST
-    again, new = order(20_000, session, seen), order(20_000, session, "event-of-today")
+    again = next(each for each in job.read(job.topics.events) if each.key() == session.encode())
+    job.produce(job.topics.events, again.key(), again.value(), again.timestamp()[1])
+    new = order(20_000, session, "event-of-today")
     elsewhere = order(20_000, max(before, key=before.__getitem__), "event-elsewhere")
-    for event in (again, new, elsewhere):
+    for event in (new, elsewhere):
         job.produce(job.topics.events, event.session_id.encode(), event.SerializeToString(), event.event_time_ms)
-    wait_until(lambda: {new.event_id, elsewhere.event_id} <= set(job.routed_ids("session-activity")), "today's orders", 180)
+    wait_until(lambda: {new.event_id, elsewhere.event_id} <= set(job.routed_ids("orders")), "today's orders")
     # $200: of high value by the rule that was pushed, and not by the baseline.
     assert {new.event_id, elsewhere.event_id} <= set(job.routed_ids("fraud-detection"))
-    assert job.routed_ids("session-activity").count(seen) == 1, "seen before the savepoint: a duplicate"
+    assert job.routed_ids("orders").count(seen) == 1, "seen before the savepoint: a duplicate"
     assert seen not in {dict(each.headers())["event-id"].decode() for each in job.read(job.topics.late)}
     after = _sequence_numbers(job)
     assert (before[session], after[session]) == (1, 2)
-    assert after[elsewhere.session_id] == before[elsewhere.session_id] + 1
+    assert after[elsewhere.session_id] > before[elsewhere.session_id] > 10
     started = [json.loads(each.value() or b"{}") for each in job.read(job.topics.rule_status)]
     in_force = {each["version"] for each in started if (each["rule_id"], each["reason"]) == ("high-value-orders", "in force at start")}
     assert changed_rule()["version"] in in_force
 
 
 def _sequence_numbers(job: Job) -> dict[str, int]:
-    """Session -> the highest number that one of its events has."""
+    """Session -> the highest number that one of its routed events has."""
     numbers: dict[str, int] = {}
-    for each in job.read(job.topics.routed()["session-activity"]):
-        session = (each.key() or b"").decode()
-        numbers[session] = max(numbers.get(session, 0), int(dict(each.headers())["session-seq"]))
+    for destination in ("session-activity", "orders"):
+        for each in job.read(job.topics.routed()[destination]):
+            session = (each.key() or b"").decode()
+            numbers[session] = max(numbers.get(session, 0), int(dict(each.headers())["session-seq"]))
     return numbers
 
 

@@ -29,12 +29,12 @@ class Start:
     options: tuple[str, ...]
     savepoint: str | None
 
-    def command(self, flink_url: str) -> str:
+    def command(self, flink_urls: Sequence[str]) -> str:
         """The command that does it, for a person to type, but for secrets."""
         folder = "" if self.checkout == ROOT else f"cd {shlex.quote(str(ROOT))} && "
         code = () if self.checkout == ROOT else ("--from-dir", str(self.checkout))
         origin = ("--from", self.savepoint or "nothing")
-        words = ("./scripts/millrace", "job", "start", "--flink", flink_url, *code, *origin, "--", *map(hidden, self.options))
+        words = ("./scripts/millrace", "job", "start", "--flink", ",".join(flink_urls), *code, *origin, "--", *map(hidden, self.options))
         return folder + shlex.join(words)
 
 
@@ -82,7 +82,7 @@ class Operator:
         self.say(f"savepoint {path}")
         new = replace(new, savepoint=path)
         old = old and replace(old, savepoint=path)
-        resume = f"The savepoint is {path}. To go on from it: {(old or new).command(self.flink.urls[0])}"
+        resume = f"The savepoint is {path}. To go on from it: {(old or new).command(self.flink.urls)}"
         try:
             self.say(f"starting the code in {new.checkout}")
             return self.start(new)

@@ -137,7 +137,7 @@ def _stop(options: argparse.Namespace) -> int:
     flink = _flink(options)
     job = running(jobs(flink), options.job)
     path = flink.stop_with_savepoint(job.job_id, options.wait, options.to)
-    resume = Start(ROOT, job.options, path).command(flink.urls[0])
+    resume = Start(ROOT, job.options, path).command(flink.urls)
     emit(options, {"job_id": job.job_id, "savepoint": path, "options": job.options, "resume": resume}, [path])
     _say(f"to go on from it: {resume}{_secrets_missing(job)}")
     return 0
@@ -165,13 +165,13 @@ def _start(options: argparse.Namespace) -> int:
     group_id = option(given, "--group-id") or Settings.group_id
     if twin := next((each for each in known if not each.ended and each.group_id == group_id), None):
         raise CommandError(f"job {twin.job_id} of the same --group-id {group_id} runs: the two would end each other's transactions", 1)
-    check_options(options.from_dir, given)
     start = Start(options.from_dir.resolve(), given, path)
+    check_options(start.checkout, given)
     try:
         job_id = _operator(options, flink).start(start)
     except StartError as error:
         left = f"Job {error.job_id} is left as it is. " if error.job_id else ""
-        raise CommandError(f"{error}. {left}To try again: {start.command(flink.urls[0])}", 1) from error
+        raise CommandError(f"{error}. {left}To try again: {start.command(flink.urls)}", 1) from error
     emit(options, {"job_id": job_id, "from": path}, [job_id])
     return 0
 
@@ -243,7 +243,7 @@ def _flink(options: argparse.Namespace) -> Flink:
         return flink
     # How Python runs is decided where the job is submitted. It is to be as on the cluster, whatever the client's configuration says.
     entries = {each["key"]: each["value"] for each in flink.rest("/jobmanager/config")}
-    python = tuple(f"-D{key}={value}" for key, value in entries.items() if key.startswith("python."))
+    python = tuple(f"-D{key}={value}" for key, value in entries.items() if key.startswith("python.") and ".client." not in key)
     return replace(flink, where=(*where, *python))
 
 

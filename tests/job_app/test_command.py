@@ -50,11 +50,12 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command_that_goes_on_can_be_typed_and_tells_no_secret(tmp_path: Path) -> None:
     options = ("--group-id=a b", "--kafka-property=sasl.jaas.config=hidden", "--kafka-property=acks=all")
-    typed = Start(tmp_path, options, "file:/x y/savepoint-1").command("http://host:1")
+    typed = Start(tmp_path, options, "file:/x y/savepoint-1").command(("http://host:1", "http://host:2"))
     assert "hidden" not in typed
     words = shlex.split(typed.split("&& ")[1])
     assert words[:3] == ["./scripts/millrace", "job", "start"]
     assert split(words[1:])[1] == (options[0], "--kafka-property=sasl.jaas.config=…", options[2])
+    assert words[words.index("--flink") + 1] == "http://host:1,http://host:2"
     assert words[words.index("--from") + 1] == "file:/x y/savepoint-1"
     assert words[words.index("--from-dir") + 1] == str(tmp_path)
 

@@ -55,41 +55,44 @@ def test_code_and_size_change_under_load(stack: Stack, tmp_path: Path, capsys: p
     (tmp_path / "ledgers").mkdir()
     new = changed_code(tmp_path / "new", "udfs/validation.py", '"not a shop.v1.Event', '"NEW: not a shop.v1.Event')
     broken = changed_code(tmp_path / "broken", "udfs/router.py", "        settings = self._settings\n", "        raise ValueError(7)\n")
-    managers = {each.pid for each in stack.processes if each.name.startswith("taskmanager")}
+
+    def managers() -> set[int]:
+        return {each.pid for each in stack.processes if each.name.startswith("taskmanager")}
 
     def new_code_answers(since: int) -> bool:
         found = [b"NEW: not" in dict(each.headers())["detail"] for each in malformed(job)[since:]]
         return any(found)
 
-    with running_job(stack, "changed", tmp_path / "ledgers") as job, job.generating(*_LOAD) as ledger:
-        first = job.job_id
-        (listed,) = [each for each in command(job, capsys, "list") if each["job_id"] == first]
-        assert (listed["state"], listed["parallelism"]) == ("RUNNING", 2)
-        path = command(job, capsys, "savepoint", "--job", first)["savepoint"]
-        assert Path(path.removeprefix("file:"), "_metadata").is_file()
-        assert stack.job_state(first) == "RUNNING"
-        wait_until(lambda: len(malformed(job)) > 0, "a dead letter of the old code")
+    with running_job(stack, "changed", tmp_path / "ledgers") as job:
+        with job.generating(*_LOAD) as ledger:
+            first, managers_before = job.job_id, managers()
+            (listed,) = [each for each in command(job, capsys, "list") if each["job_id"] == first]
+            assert (listed["state"], listed["parallelism"]) == ("RUNNING", 2)
+            path = command(job, capsys, "savepoint", "--job", first)["savepoint"]
+            assert Path(path.removeprefix("file:"), "_metadata").is_file()
+            assert stack.job_state(first) == "RUNNING"
+            wait_until(lambda: len(malformed(job)) > 0, "a dead letter of the old code")
 
-        job.job_id = command(job, capsys, "upgrade", "--job", first, "--from-dir", str(new))["job_id"]
-        wait_until(lambda: new_code_answers(0), "a dead letter of the new code")
-        assert {each.pid for each in stack.processes if each.name.startswith("taskmanager")} == managers, "no TaskManager was started anew"
-        assert "runs the code of" in command(job, capsys, "upgrade", "--from-dir", str(new), fails=True)
-        assert "5 slots are needed" in command(job, capsys, "rescale", "5", fails=True)
+            job.job_id = command(job, capsys, "upgrade", "--job", first, "--from-dir", str(new))["job_id"]
+            wait_until(lambda: new_code_answers(0), "a dead letter of the new code")
+            assert managers() == managers_before, "no TaskManager was started anew"
+            assert "runs the code of" in command(job, capsys, "upgrade", "--from-dir", str(new), fails=True)
+            assert "5 slots are needed" in command(job, capsys, "rescale", "5", fails=True)
 
-        with task_managers(stack, 4):
-            job.job_id = command(job, capsys, "rescale", "4")["job_id"]
-            assert "Rolled back" in (said := command(job, capsys, "upgrade", "--from-dir", str(broken), fails=True))
-            assert "<class 'ValueError'>: 7" in said
-            (job.job_id,) = (each["job_id"] for each in command(job, capsys, "list") if each["state"] == "RUNNING")
-            before = len(malformed(job))
-            wait_until(lambda: new_code_answers(before), "the rolled back code")
-            stopped = command(job, capsys, "stop")
-        # Two TaskManagers are gone again. What is started without a word would be another job beside the one that was stopped.
-        anew = ("--", "--bootstrap", stack.bootstrap, "--group-id", "changed")
-        assert "--from latest" in command(job, capsys, "start", *anew, fails=True)
-        options = ("--", "--group-id", "changed", "--parallelism", "2")
-        started = command(job, capsys, "start", "--from", "latest", "--from-dir", str(new), *options)
-        assert started["from"] == stopped["savepoint"]
-        job.job_id = started["job_id"]
-        assert job.restarts() == 0
-    job.verify(ledger)
+            with task_managers(stack, 4):
+                job.job_id = command(job, capsys, "rescale", "4")["job_id"]
+                assert "Rolled back" in (said := command(job, capsys, "upgrade", "--from-dir", str(broken), fails=True))
+                assert "<class 'ValueError'>: 7" in said
+                (job.job_id,) = (each["job_id"] for each in command(job, capsys, "list") if each["state"] == "RUNNING")
+                before = len(malformed(job))
+                wait_until(lambda: new_code_answers(before), "the rolled back code")
+                stopped = command(job, capsys, "stop")
+            # Two TaskManagers are gone again. What is started without a word would be another job beside the one that was stopped.
+            anew = ("--", "--bootstrap", stack.bootstrap, "--group-id", "changed")
+            assert "--from latest" in command(job, capsys, "start", *anew, fails=True)
+            options = ("--", "--group-id", "changed", "--parallelism", "2")
+            started = command(job, capsys, "start", "--from", "latest", "--from-dir", str(new), *options)
+            assert started["from"] == stopped["savepoint"]
+            job.job_id = started["job_id"]
+            assert job.restarts() == 0
+        job.verify(ledger)

@@ -11,7 +11,8 @@ from scripts.control.main import main
 from scripts.stack import Stack
 from tests.e2e.harness import running_job, wait_until
 
-pytestmark = pytest.mark.e2e
+# Not seen to pass to the end: the checker's verdict under load is outstanding.
+pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from scripts.stack.paths import ROOT
 from tests.e2e.harness import Job, running_job, wait_until
 from tests.e2e.task_managers import task_managers
 
-pytestmark = pytest.mark.e2e
+# Not seen to pass to the end: the checker's verdict under load is outstanding.
+pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
 
 _LOAD = ("--rate", "800", "--for", "900", "--seed", "77", "--disorder", "0.2", "--duplicates", "0.02", "--malformed", "0.02")
 

@@ -28,6 +28,22 @@ def parse(kind: type[S], arguments: Sequence[str], *, prog: str, description: st
         parser.error(str(error))
 
 
+def arguments(settings: Any) -> list[str]:
+    """The arguments that `parse` makes these settings of; those that are the default are left out."""
+    words: list[str] = []
+    for each in dataclasses.fields(settings):
+        value, name = getattr(settings, each.name), "--" + each.name.replace("_", "-")
+        if value == each.default:
+            continue
+        if isinstance(value, bool):
+            words.append(name if value else f"--no-{name.removeprefix('--')}")
+        elif each.metadata.get("repeat"):
+            words += [f"{name}={one}" for one in value]
+        else:
+            words.append(f"{name}={','.join(value) if isinstance(value, tuple) else value}")
+    return words
+
+
 def _add_option(parser: argparse.ArgumentParser, option: dataclasses.Field[Any], kind: Any) -> None:
     name = "--" + option.name.replace("_", "-")
     help_text = f"{option.metadata['help']} (default: {_shown(option.default)})".replace("%", "%%")

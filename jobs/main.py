@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # `flink run -py` puts this file's folder on the path, and not the project's.
 sys.path[:0] = [str(ROOT), str(ROOT / "proto")]
 
+from jobs import shipping  # noqa: E402
+
+if __name__ == "__main__":
+    # Before anything imports udfs; from here on, that name stands for this version of it.
+    CODE = shipping.adopt(ROOT)
+
 from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
 from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, tables  # noqa: E402
-from jobs.settings import Settings  # noqa: E402
+from jobs.settings import OPTIONS, RELEASE, Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
 from udfs.topic_maker import keeper  # noqa: E402
@@ -78,16 +83,10 @@ def configuration(settings: Settings) -> Configuration:
     return configuration
 
 
-def _ship_code(env: StreamExecutionEnvironment) -> None:
-    """Sends the code that runs inside Flink (udfs/ and the generated protobuf code) along with the job."""
-    folder = Path(tempfile.mkdtemp(prefix="millrace-"))
-    package = folder / "code"
-    # Without its __init__.py a package looks for its modules where the path leads now, and with it, where it was found first. In thread
-    # mode that folder is gone after a job's end or restart: a module that had not been imported by then was never found again.
-    shutil.copytree(ROOT / "udfs", package / "udfs", ignore=shutil.ignore_patterns("__pycache__", "__init__.py"))
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "proto" / "shop", package / "shop", ignore=ignore)
-    env.add_python_file(shutil.make_archive(str(folder / "millrace"), "zip", package))
+def parameters(settings: Settings) -> dict[str, str]:
+    """What the job says of itself in Flink's web UI and REST interface, for scripts/millrace job, which starts it again with the same
+    options. No option holds a secret."""
+    return {OPTIONS: json.dumps(command_line.arguments(settings)), RELEASE: shipping.release(ROOT)}
 
 
 def insight_sinks(settings: Settings) -> list[str]:
@@ -120,7 +119,8 @@ def _require_access(settings: Settings) -> None:
         sys.exit(f"millrace: {error}")
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
+    """Builds the job and submits it. `code`: what goes along with it; None: Flink finds udfs by itself."""
     settings = parse(arguments)
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
@@ -134,7 +134,9 @@ def main(arguments: Sequence[str]) -> None:
         _require_access(settings)
 
     env = StreamExecutionEnvironment.get_execution_environment(configuration(settings))
-    _ship_code(env)
+    env.get_config().set_global_job_parameters(parameters(settings))
+    if code is not None:
+        env.add_python_file(code.archive())
     table_env = StreamTableEnvironment.create(env)
     for ddl in (*tables.sources(settings), *tables.sinks(settings), *insight_sinks(settings)):
         table_env.execute_sql(ddl)
@@ -161,4 +163,4 @@ def main(arguments: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(sys.argv[1:])
+    main(sys.argv[1:], CODE)

@@ -16,6 +16,13 @@ ORIGIN_HEADERS: Final = ("reason", "detail", "topic", "partition", "offset", "ti
 STARTS: Final = ("earliest-offset", "latest-offset", "group-offsets")
 PYTHON_MODES: Final = ("cluster", "thread", "process")
 
+# Names under which a job says of itself (Flink's global job parameters) what it was started with.
+OPTIONS: Final = "millrace.options"
+"""The options of jobs/main.py that differ from its defaults, a JSON list of arguments."""
+RELEASE: Final = "millrace.release"
+"""Digest of the code and baseline rules (jobs/shipping.py)."""
+_SECRET: Final = re.compile(r"password|secret|jaas|token|credential|assertion|private|keystore\.key|user\.info", re.IGNORECASE)
+
 _POSITIVE: Final = (
     "checkpoint_interval_ms", "idle_ms", "max_drift_ms", "memory_ms", "window_ms", "slide_ms", "watermark_interval_ms", "max_event_bytes",
     "rule_counters_ms", "session_gap_ms", "session_step_ms", "totals_ms", "payment_within_ms", "fraud_window_ms",
@@ -320,9 +327,6 @@ class Settings:
         """Kafka client properties, key -> value; no secret, see Login.java."""
         login = Login(self.kafka_config).java() if self.kafka_config else {}
         return login | dict(each.split("=", 1) for each in self.kafka_property)
-
-
-_SECRET: Final = re.compile(r"password|secret|jaas|keystore\.key|token", re.IGNORECASE)
 
 
 def _require_harmless(key: str, value: str, *, topics_are_made: bool) -> None:

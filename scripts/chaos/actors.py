@@ -135,10 +135,11 @@ class Actor:
     def _start(self, name: str) -> None:
         if name.startswith("taskmanager"):
             self._stack.start_task_manager(name)
-        elif name == "jobmanager":
-            manager = self._stack.start_job_manager()
-            wait_until(self._answers, [manager], "the JobManager", 60)
-            self.job.resume()
+        elif name in self._stack.job_managers:
+            manager = self._stack.start_job_manager(name)
+            if not self._stack.standbys:
+                wait_until(self._answers, [manager], "the JobManager", 60)
+                self.job.resume()
         else:
             self._stack.start_broker(self._node_id(name))
 
@@ -157,7 +158,9 @@ class Actor:
             case Target.TASK_MANAGERS:
                 return sorted(each.name for each in self._managers())
             case Target.JOB_MANAGER:
-                return ["jobmanager"]
+                if (leader := self._stack.leader()) is None:
+                    raise StackError("no JobManager leads")
+                return [leader]
             case Target.KAFKA:
                 return brokers
             case Target.BROKER:

@@ -60,12 +60,13 @@ class Watch:
     """Polls Flink's REST interface and the processes' memory, in a thread.
 
     Attributes:
+        rest_url: gives where Flink answers now: it changes when a standby JobManager takes over.
         job_id: gives the id of the job of now: it changes when the job is submitted again.
         processes: gives those that run now.
         largest_mb: kind of process -> the most resident memory that one held, its children included.
     """
 
-    rest_url: str
+    rest_url: Callable[[], str]
     job_id: Callable[[], str]
     processes: Callable[[], Sequence[Running]]
     samples: list[Sample] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Watch:
 
     def _sample(self) -> Sample:
         job_id = self.job_id()
-        path = f"{self.rest_url}/jobs/{job_id}"
+        path = f"{self.rest_url()}/jobs/{job_id}"
         try:
             return parse(job_id, now_ms(), self._get(path), self._get(path + "/checkpoints"), self._get(path + "/metrics?get=numRestarts"))
         except (OSError, HTTPException, ValueError, KeyError):  # the JobManager is away, or does not know the job yet

@@ -50,6 +50,7 @@ class Target(StrEnum):
     TASK_MANAGERS = "taskmanagers"
     """All of them."""
     JOB_MANAGER = "jobmanager"
+    """The one that leads."""
     PYTHON_WORKER = "python-worker"
     BROKER = "broker"
     BROKER_LEADER = "broker-leader"
@@ -147,6 +148,8 @@ class Shape(_Model):
     brokers: Literal[1, 3] = 1
     parallelism: PositiveInt = 2
     python_mode: Literal["thread", "process"] = "thread"
+    standbys: int = 0
+    """JobManagers beside the one that leads. Then nobody submits the job again when that dies."""
     wires: bool = False
     """Each broker is a host of its own: a network namespace behind a wire."""
     checkpoint_mb: int = 0
@@ -181,6 +184,8 @@ class Checks(_Model):
 
     healthy_within_s: PositiveFloat = 120
     """From the end of the fault until all tasks run and two checkpoints have been completed."""
+    recovered_within_s: PositiveFloat | None = None
+    """The same from the begin of the fault, so that it may be over before what was killed is started again."""
     output_during: bool = False
     """Committed output must appear while the fault lasts."""
     same_job: bool = False

@@ -14,6 +14,7 @@ from scripts.chaos.model import Cell
 class Done:
     """An act as it happened; times in ms since the epoch.
 
+    `recovered_ms`: the same of checkpoints begun after its begin, before or after its end.
     `healthy_ms`: when all tasks ran and two checkpoints begun after its end were completed; None if the next act came first, or never.
     """
 
@@ -24,6 +25,7 @@ class Done:
     out_before: int
     out_after: int
     healthy_ms: int | None = None
+    recovered_ms: int | None = None
 
     @property
     def output_during(self) -> int:
@@ -38,6 +40,11 @@ class Done:
     def healthy_s(self) -> float | None:
         """From its end."""
         return None if self.healthy_ms is None else max(0.0, (self.healthy_ms - self.ended_ms) / 1000)
+
+    @property
+    def recovered_s(self) -> float | None:
+        """From its begin."""
+        return None if self.recovered_ms is None else (self.recovered_ms - self.begun_ms) / 1000
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,11 @@ class Result:
         return "ok" if self.ok else "FAILED"
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ok": self.ok, "acts": [{**asdict(act), "healthy_s": act.healthy_s} for act in self.acts]}
+        return {**asdict(self), "ok": self.ok, "acts": [self._act(act) for act in self.acts]}
+
+    @staticmethod
+    def _act(act: Done) -> dict[str, Any]:
+        return {**asdict(act), "healthy_s": act.healthy_s, "recovered_s": act.recovered_s}
 
 
 def seconds(time_s: float | None) -> str:
@@ -103,8 +114,9 @@ def heal(acts: Sequence[Done], samples: Sequence[Sample]) -> None:
     """Sets when each act was healed: before the next one began, or not at all."""
     for index, act in enumerate(acts):
         next_ms = acts[index + 1].begun_ms if index + 1 < len(acts) else None
-        healthy_ms = healthy_at(samples, act.ended_ms)
+        healthy_ms, recovered_ms = healthy_at(samples, act.ended_ms), healthy_at(samples, act.begun_ms)
         act.healthy_ms = healthy_ms if healthy_ms is not None and (next_ms is None or healthy_ms <= next_ms) else None
+        act.recovered_ms = recovered_ms if recovered_ms is not None and (next_ms is None or recovered_ms <= next_ms) else None
 
 
 def judge(cell: Cell, result: Result, reader_differences: Sequence[str], rule_in_force: str) -> list[Check]:
@@ -135,6 +147,10 @@ def judge(cell: Cell, result: Result, reader_differences: Sequence[str], rule_in
         ),
         Check("the last rule is in force on all subtasks", not rule_in_force, rule_in_force),
     ]
+    if wanted.recovered_within_s is not None:
+        times = [act.recovered_s for act in acts]
+        within = all(each is not None and each <= wanted.recovered_within_s for each in times)
+        checks.append(Check(f"recovered within {wanted.recovered_within_s:g} s", within, ", ".join(map(seconds, times))))
     if wanted.output_during:
         least = min(act.output_during for act in acts)
         checks.append(Check("output while the fault lasts", least > 0, f"{least:,} records"))

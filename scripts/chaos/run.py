@@ -69,7 +69,8 @@ class Ground:
         prefix = tuple(self.wires.prefix(holder) for holder in self.wires.processes) if self.wires else ()
         options = _FLINK | shape.flink
         self.stack = Stack(
-            workdir, shape.parallelism, shape.python_mode, options, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix
+            workdir, shape.parallelism, shape.python_mode, options, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix,
+            standbys=shape.standbys,
         )
         self.stack.up()
         return self.stack
@@ -123,7 +124,7 @@ class Runner:
         options = ("--rate", f"{load.rate:g}", *load.options)
         reader = SteadyReader(bootstrap, job.topics)
         reader.start()
-        watch = Watch(stack.rest_url, lambda: job.id, lambda: stack.processes)
+        watch = Watch(lambda: stack.rest_url, lambda: job.id, lambda: stack.processes)
         pushes = RulePushes(bootstrap, job.topics, load.rules_per_s) if load.rules_per_s else None
         start_ms, given_up_before = now_ms(), _given_up(stack)
         try:

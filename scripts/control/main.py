@@ -14,6 +14,7 @@ from scripts import access
 from scripts.chaos import command as chaos
 from scripts.control import changes, offline
 from scripts.control.output import CommandError
+from scripts.job_app import command as job
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = rules.add_subparsers(title="commands", required=True, metavar="COMMAND")
     offline.add_commands(commands)
     changes.add_commands(commands)
+    job.add_commands(groups)
     chaos.add_command(groups)
-    options = parser.parse_args(arguments)
+    own, job_options = job.split(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(own, argparse.Namespace(takes_job_options=False))
+    if job_options and not options.takes_job_options:
+        parser.error(f"unrecognized arguments: -- {' '.join(job_options)}")
+    options.job_options = job_options
     try:
         if getattr(options, "kafka_config", ""):
             options.bootstrap = access.brokers(options, getattr(options, "needs", access.rules_reader)(Topics(options.topic_prefix)))

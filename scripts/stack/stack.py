@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from string import Template
 from types import TracebackType
 from typing import Any, Self
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
 
 import yaml
 
 from jobs.settings import Topics
 from scripts.stack import jars, kafka, topics
-from scripts.stack.errors import StackError
-from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
+from scripts.stack.flink import Flink, environment
+from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 from scripts.stack.secured import ADMIN, Security
 from udfs.kafka_client import Brokers
 
-_ENDED = {"CANCELED", "FINISHED", "FAILED"}
-_KAFKA_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 1000, 2600
+_KAFKA_MB, _ZOOKEEPER_MB, _JOB_MANAGER_MB, _TASK_MANAGER_MB = 800, 250, 1000, 2600
 
 
 @dataclass
@@ -44,6 +40,7 @@ class Stack:
         broker_hosts: the address of each broker; none: the loopback interface.
         secured_users: makes Kafka a secured one (flink-conf/kafka-secured.properties) with these users and `admin`; none: it lets
             everybody in.
+        standbys: JobManagers beside the first one; any makes the cluster highly available: if the leader dies, another takes over.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
     """
 
@@ -60,6 +57,9 @@ class Stack:
     broker_ports: tuple[int, ...] = ()
     secured_users: tuple[str, ...] = ()
     security: Security | None = field(default=None, repr=False)
+    standbys: int = 0
+    ui_ports: tuple[int, ...] = ()
+    zookeeper_port: int = 0
     processes: list[Running] = field(default_factory=list)
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
@@ -85,13 +85,26 @@ class Stack:
 
     @property
     def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self.ui_port}"
+        """The REST interface of a JobManager that runs. Whichever it is, it answers for the leader."""
+        return self._rest_urls()[0]
+
+    def _rest_urls(self) -> tuple[str, ...]:
+        ports = dict(zip(self.job_managers, self.ui_ports or (self.ui_port,), strict=True))
+        living = [name for name in ports if any(each.name == name for each in self.processes)]
+        return tuple(f"http://127.0.0.1:{ports[name]}" for name in living or ports)
+
+    @property
+    def job_managers(self) -> tuple[str, ...]:
+        """The names of the JobManagers' processes."""
+        return ("jobmanager", *(f"jobmanager-{number + 2}" for number in range(self.standbys)))
 
     def up(self) -> None:
         """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
         jars.ensure()
-        require_memory(_KAFKA_MB * self.brokers + _JOB_MANAGER_MB + _TASK_MANAGER_MB * self.parallelism)
+        managers = _JOB_MANAGER_MB * (1 + self.standbys) + _TASK_MANAGER_MB * self.parallelism
+        require_memory(_KAFKA_MB * self.brokers + managers + (_ZOOKEEPER_MB if self.standbys else 0))
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
+        self.ui_ports = (self.ui_port, *(free_port() for _ in range(self.standbys)))
         try:
             self.up_kafka()
             self._start_flink()
@@ -117,7 +130,7 @@ class Stack:
     def save(self) -> None:
         """Writes down what runs."""
         known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism, "brokers": self.brokers,
-                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts,
+                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts, "ui_ports": self.ui_ports, "standbys": self.standbys,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
 
@@ -129,7 +142,7 @@ class Stack:
             return None
         known = json.loads(path.read_text())
         processes = [Running(**each) for each in known.pop("processes")]
-        known |= {name: tuple(known[name]) for name in ("broker_ports", "broker_hosts")}
+        known |= {name: tuple(known[name]) for name in ("broker_ports", "broker_hosts", "ui_ports")}
         return cls(workdir, **known, processes=[each for each in processes if alive(each)])
 
     # -- Kafka --------------------------------------------------------------------------------------------------------------
@@ -166,15 +179,33 @@ class Stack:
     # -- Flink --------------------------------------------------------------------------------------------------------------
 
     def _start_flink(self) -> None:
+        if self.standbys:
+            self.zookeeper_port = free_port()
         self._write_flink_conf()
-        self.start_job_manager()
+        if self.standbys:
+            self._start("zookeeper", [str(FLINK_HOME / "bin" / "zookeeper.sh"), "start-foreground", "1"], self._environment())
+        for name in self.job_managers:
+            self.start_job_manager(name)
         for index in range(self.parallelism):
             self.start_task_manager(f"taskmanager-{index + 1}")
         wait_until(self._all_slots, self.processes, "Flink", 90)
 
-    def start_job_manager(self) -> Running:
-        """Starts the JobManager. It knows no job: without high availability, `submit` one with its newest checkpoint."""
-        return self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
+    def start_job_manager(self, name: str = "jobmanager") -> Running:
+        """Starts a JobManager. Without high availability it knows no job: `submit` one with its newest checkpoint."""
+        port = self.ui_ports[self.job_managers.index(name)]
+        own = [part for key in ("rest.port", "rest.bind-port") for part in ("-D", f"{key}={port}")]
+        return self._start(name, [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground", *own], self._environment())
+
+    def leader(self) -> str | None:
+        """The JobManager that leads, by their logs: the last one to have been granted that. None: not known yet."""
+        if not self.standbys:
+            return self.job_managers[0]
+        granted: dict[str, str] = {}
+        for each in self.processes:
+            if each.name in self.job_managers:
+                lines = [line for line in Path(each.log).read_text(errors="replace").splitlines() if "granted leadership" in line]
+                granted |= {each.name: lines[-1]} if lines else {}
+        return max(granted, key=granted.__getitem__, default=None)  # each line begins with its time
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
@@ -185,6 +216,9 @@ class Stack:
         shutil.rmtree(conf, ignore_errors=True)
         shutil.copytree(FLINK_HOME / "conf", conf)
         (conf / "config.yaml").write_text(yaml.safe_dump(self.flink_configuration(), width=10_000))
+        if self.standbys:
+            text = Template((CONF / "zoo.cfg").read_text()).substitute(port=self.zookeeper_port, data=self.workdir / "zookeeper")
+            (conf / "zoo.cfg").write_text(text)
 
     def flink_configuration(self) -> dict[str, Any]:
         """flink-conf/config.yaml with this stack's ports and folders, and the caller's options over it."""
@@ -201,60 +235,37 @@ class Stack:
             "execution.checkpointing.savepoint-dir": (self.workdir / "savepoints").as_uri(),
             "io.tmp.dirs": str(self.workdir / "tmp"),
         }
+        if self.standbys:
+            options |= yaml.safe_load((CONF / "high-availability.yaml").read_text())
+            options["high-availability.zookeeper.quorum"] = f"127.0.0.1:{self.zookeeper_port}"
+            options["high-availability.storageDir"] = (self.workdir / "high-availability").as_uri()
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
-        # Python's fault handler takes the JVM's own SIGSEGV, which it uses to check for null, for a crash; and PyFlink leaves the
-        # folders of its own Flink, which has no connector, in the environment of a process that has used it.
-        inherited = {
-            name: value for name, value in os.environ.items() if name != "PYTHONFAULTHANDLER" and not name.startswith("FLINK_")
-        }
-        return inherited | {
-            "JAVA_HOME": str(JAVA_HOME),
-            "FLINK_HOME": str(FLINK_HOME),
-            "FLINK_CONF_DIR": str(self.workdir / "flink-conf"),
-            "FLINK_LOG_DIR": str(self.workdir / "logs"),
-            "FLINK_PID_DIR": str(self.workdir),
-            # Thread mode does not see a virtual environment's packages unless they stand here.
-            "PYTHONPATH": str(SITE_PACKAGES),
-        }
+        return environment(self.workdir / "flink-conf", self.workdir / "logs")
 
     def _all_slots(self) -> bool:
         try:
             return int(self.rest("/overview")["slots-total"]) >= self.parallelism
-        except (URLError, OSError, KeyError, ValueError):
+        except (OSError, KeyError, ValueError):
             return False
+
+    @property
+    def cluster(self) -> Flink:
+        """Flink as its users see it."""
+        return Flink(self._rest_urls(), self._environment(), self.workdir / "flink-client.log", watched=lambda: self.processes)
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(self.rest_url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urlopen(request, timeout=10) as response:
-            return json.loads(response.read() or b"null")
+        return self.cluster.rest(path, method, body)
 
     def flink(self, *arguments: str) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
-        done = subprocess.run(
-            [str(FLINK_HOME / "bin" / "flink"), *arguments], env=self._environment(), capture_output=True, text=True, check=False, cwd=ROOT
-        )
-        output = done.stdout + done.stderr
-        if done.returncode != 0:
-            (self.workdir / "flink-client.log").write_text(output)
-            reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
-            raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.workdir / 'flink-client.log'})")
-        return output
+        return self.cluster.command(*arguments)
 
     def submit(self, *arguments: str, savepoint: str | None = None) -> str:
-        """Submits the job as a user would, `flink run -py jobs/main.py`; returns the job's id.
-
-        `savepoint`: path of the savepoint or checkpoint that it goes on from, as stop_with_savepoint returns it.
-        """
-        restored = () if savepoint is None else ("--fromSavepoint", savepoint)
-        output = self.flink("run", "--detached", *restored, "-py", "jobs/main.py", "--bootstrap", self.bootstrap, *arguments)
-        found = re.search(r"JobID ([0-9a-f]{32})", output)
-        if found is None:
-            raise StackError(f"flink run named no job: {output[-300:]}")
-        return found.group(1)
+        """Submits the job with these options; returns its id. `savepoint`: path of the savepoint or checkpoint that it goes on from."""
+        return self.cluster.submit("--bootstrap", self.bootstrap, *arguments, savepoint=savepoint)
 
     def newest_checkpoint(self, job_id: str) -> Path | None:
         """The folder of the job's newest complete checkpoint, or None. Found on disk, so that it needs no JobManager."""
@@ -263,54 +274,19 @@ class Stack:
 
     def job_state(self, job_id: str) -> str:
         """The job's state as Flink names it, such as RUNNING."""
-        return str(self.rest(f"/jobs/{job_id}")["state"])
+        return self.cluster.job_state(job_id)
 
     def wait_running(self, job_id: str, seconds: float = 90) -> None:
-        """Waits until every task of the job runs and one checkpoint is complete."""
-
-        def running() -> bool:
-            try:
-                tasks = self.rest(f"/jobs/{job_id}")["vertices"]
-                checkpoints = self.rest(f"/jobs/{job_id}/checkpoints")["counts"]["completed"]
-            except HTTPError:
-                return False  # 500, while the JobManager makes ready what it has taken on
-            return all(task["status"] == "RUNNING" for task in tasks) and checkpoints > 0
-
-        wait_until(running, self.processes, "the job", seconds)
+        """Waits until every task of the job runs and one checkpoint is complete. Raises StackError."""
+        self.cluster.wait_running(job_id, seconds)
 
     def stop_with_savepoint(self, job_id: str, seconds: float = 120) -> str:
-        """Stops the job so that `submit` can go on from there, at any parallelism; returns the path of the savepoint.
-
-        All output up to it is committed. What Kafka gets meanwhile waits there.
-
-        Raises:
-            StackError: says why there is no savepoint; the job then goes on.
-        """
-        body = {"targetDirectory": (self.workdir / "savepoints").as_uri(), "drain": False}
-        trigger = self.rest(f"/jobs/{job_id}/stop", "POST", body)["request-id"]
-        found: dict[str, Any] = {}
-
-        def done() -> bool:
-            found.update(self.rest(f"/jobs/{job_id}/savepoints/{trigger}"))
-            return bool(found["status"]["id"] == "COMPLETED")
-
-        wait_until(done, self.processes, f"the savepoint of job {job_id}", seconds)
-        outcome = found["operation"]
-        if "failure-cause" in outcome:
-            reason = str(outcome["failure-cause"].get("stack-trace") or outcome["failure-cause"].get("class"))
-            raise StackError(f"job {job_id} was not stopped, its savepoint failed: {reason.splitlines()[0][:300]}")
-        self._wait_ended(job_id)
-        return str(outcome["location"])
+        """Stops the job so that `submit` can go on from there; returns the path of the savepoint. Raises StackError."""
+        return self.cluster.stop_with_savepoint(job_id, seconds)
 
     def cancel(self, job_id: str) -> None:
         """Cancels the job and waits until it is gone; one that has ended already is left alone."""
-        if self.job_state(job_id) in _ENDED:
-            return
-        self.rest(f"/jobs/{job_id}", method="PATCH")
-        self._wait_ended(job_id)
-
-    def _wait_ended(self, job_id: str) -> None:
-        wait_until(lambda: self.job_state(job_id) in _ENDED, [], "the job's end", 60)
+        self.cluster.cancel(job_id)
 
     # -- what a fault does ------------------------------------------------------------------------------------------------
 

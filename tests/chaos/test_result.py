@@ -18,10 +18,10 @@ from scripts.chaos.run import timeline
 CELL = Cell.model_validate(
     {
         "name": "x", "description": "", "fault": {"kind": "none"},
-        "checks": {"healthy_within_s": 10, "output_during": True, "same_job": True, "max_rss_mb": {"kafka": 500}},
+        "checks": {"healthy_within_s": 10, "recovered_within_s": 8, "output_during": True, "same_job": True, "max_rss_mb": {"kafka": 500}},
     }
 )  # fmt: skip
-ACT = Done(1, "taskmanager-1", 1_000, 3_000, 10, 20, healthy_ms=9_000)
+ACT = Done(1, "taskmanager-1", 1_000, 3_000, 10, 20, healthy_ms=9_000, recovered_ms=9_000)
 
 
 def result(**changes: Any) -> Result:
@@ -47,6 +47,8 @@ LOST = {"problem": "lost", "topic": "orders", "count": 3, "tolerated": False, "e
         (result(verified={}), "nothing lost, doubled, reordered or altered"),
         (result(acts=[replace(ACT, healthy_ms=None)]), "healthy within 10 s"),
         (result(acts=[replace(ACT, healthy_ms=13_001)]), "healthy within 10 s"),
+        (result(acts=[replace(ACT, recovered_ms=None)]), "recovered within 8 s"),
+        (result(acts=[replace(ACT, recovered_ms=9_001), ACT]), "recovered within 8 s"),
         (result(acts=[ACT, replace(ACT, out_after=10)]), "output while the fault lasts"),
         (result(restarts=1), "Flink does not restart the job"),
         (result(largest_mb={"kafka": 501}), "kafka holds at most 500 MB"),
@@ -94,6 +96,7 @@ def test_healing_belongs_to_one_act() -> None:
     assert [act.healthy_ms for act in acts] == [None, 9_500]
     heal(acts, [Sample(4_500, True, (3_100, 4_000)), Sample(9_500, True, (7_000, 8_000))])
     assert [act.healthy_s for act in acts] == [1.5, 3.5]
+    assert [act.recovered_s for act in acts] == [3.5, 4.5], "from its begin"
 
 
 def test_healing_in_words() -> None:

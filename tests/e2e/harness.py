@@ -92,9 +92,11 @@ class Job:
         self.stack.wait_running(self.job_id)
 
     def restarts(self) -> int:
-        """How often Flink has restarted the job."""
-        metrics = self.stack.rest(f"/jobs/{self.job_id}/metrics?get=numRestarts")
-        return int(metrics[0]["value"])
+        """How often Flink has restarted the job; waits until Flink has an answer, which it has some seconds after the start."""
+        found: list[Any] = []
+        path = f"/jobs/{self.job_id}/metrics?get=numRestarts"
+        wait_until(lambda: bool(found.extend(self.stack.rest(path)) or found), "the number of restarts")
+        return int(found[0]["value"])
 
     def produce(self, topic: str, key: bytes | None, value: bytes | None, time_ms: int = 0) -> None:
         """Writes one record and waits until it is acknowledged."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scripts.stack import Stack
-from scripts.stack.processes import stop
-from tests.e2e.harness import running_job, wait_until
+from tests.e2e.harness import running_job
+from tests.e2e.task_managers import task_managers
 
 pytestmark = pytest.mark.e2e
 
@@ -29,22 +27,3 @@ def test_every_insight_equals_the_oracle(stack: Stack, tmp_path: Path, paralleli
         assert late > 50
         assert closed > 2_000
         assert job.restarts() == 0
-
-
-@contextmanager
-def task_managers(stack: Stack, count: int) -> Iterator[None]:
-    """At least `count` TaskManagers, while the block runs."""
-    before = slots(stack)
-    more = [stack.start_task_manager(f"taskmanager-more-{number}") for number in range(count - before)]
-    try:
-        wait_until(lambda: slots(stack) >= count, "the TaskManagers")
-        yield
-    finally:
-        stop(more)
-        for each in more:
-            stack.processes.remove(each)
-        wait_until(lambda: slots(stack) <= before, "the TaskManagers' end")
-
-
-def slots(stack: Stack) -> int:
-    return int(stack.rest("/overview")["slots-total"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs import main
-from jobs.settings import Guarantee, RecommendTo, Settings, StateBackend
+from jobs import command_line, main
+from jobs.settings import OPTIONS, Guarantee, RecommendTo, Settings, StateBackend
 
 TLS = str(Path(__file__).with_name("tls.properties"))
 
@@ -76,6 +77,24 @@ def test_all_settings_at_once() -> None:
     others = {option.name: other_value(option) for option in dataclasses.fields(Settings)}
     arguments = [argument for words, _ in others.values() for argument in words]
     assert main.parse(arguments) == Settings(**{name: arrives for name, (_, arrives) in others.items()})
+
+
+@pytest.mark.parametrize("option", dataclasses.fields(Settings), ids=lambda option: option.name)
+def test_settings_go_back_into_arguments(option: dataclasses.Field[Any]) -> None:
+    """So that a job can be started again as it was."""
+    settings = main.parse(other_value(option)[0])
+    arguments = command_line.arguments(settings)
+    assert len(arguments) == 1
+    assert main.parse(arguments) == settings
+
+
+def test_the_defaults_need_no_argument() -> None:
+    assert command_line.arguments(Settings()) == []
+
+
+def test_a_job_tells_its_options() -> None:
+    settings = Settings(topic_prefix="a b.", kafka_property=("security.protocol=SSL", "ssl.cipher.suites=a,b=c"))
+    assert main.parse(json.loads(main.parameters(settings)[OPTIONS])) == settings
 
 
 def test_properties_are_given_one_by_one() -> None:

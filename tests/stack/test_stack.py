@@ -58,3 +58,39 @@ def test_down_without_a_stack(tmp_path: Path) -> None:
     code = f"from pathlib import Path; from scripts.stack import down; down.WORKDIR = Path({str(tmp_path)!r}); down.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "Nothing of this project is running.\n"
+
+
+def test_standbys_have_interfaces_of_their_own_and_the_living_are_asked(tmp_path: Path) -> None:
+    standby = Running("jobmanager-2", os.getpid(), psutil.Process().create_time(), str(tmp_path / "2.log"))
+    first = Running("jobmanager", os.getpid(), psutil.Process().create_time(), str(tmp_path / "1.log"))
+    stack = Stack(tmp_path, standbys=1, ui_port=5678, ui_ports=(5678, 5679), processes=[first, standby])
+    assert stack.rest_url == "http://127.0.0.1:5678"
+    assert stack.cluster.urls == ("http://127.0.0.1:5678", "http://127.0.0.1:5679")
+    stack.save()
+    found = Stack.load(tmp_path)
+    assert found is not None
+    assert found.cluster.urls == stack.cluster.urls
+    stack.processes.remove(first)
+    assert stack.rest_url == "http://127.0.0.1:5679"
+
+
+def test_the_leader_is_who_was_granted_it_last(tmp_path: Path) -> None:
+    started = psutil.Process().create_time()
+    processes = [Running(name, os.getpid(), started, str(tmp_path / name)) for name in ("jobmanager", "jobmanager-2")]
+    (tmp_path / "jobmanager").write_text("2026-11-24 10:00:00,000 x was granted leadership\n2026-11-24 10:00:09,000 started again\n")
+    (tmp_path / "jobmanager-2").write_text("2026-11-24 10:00:05,000 x was granted leadership\n")
+    stack = Stack(tmp_path, standbys=1, processes=processes)
+    assert stack.leader() == "jobmanager-2"
+    del stack.processes[1]
+    assert stack.leader() == "jobmanager"
+    (tmp_path / "jobmanager").write_text("nothing")
+    assert stack.leader() is None
+
+
+def test_only_standbys_make_the_cluster_highly_available(tmp_path: Path) -> None:
+    kind = "high-availability.type"
+    assert kind not in Stack(tmp_path, ui_port=5678).flink_configuration()
+    options = Stack(tmp_path, ui_port=5678, standbys=1, zookeeper_port=2181).flink_configuration()
+    assert options[kind] == "zookeeper"
+    assert options["high-availability.zookeeper.quorum"] == "127.0.0.1:2181"
+    assert options["high-availability.storageDir"] == (tmp_path / "high-availability").as_uri()

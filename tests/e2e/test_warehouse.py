@@ -156,7 +156,6 @@ def same(warehouse: Warehouse, records: dict[str, list[dict[str, Any]]]) -> bool
     return all(by_key(topic, warehouse.query(query)) == by_key(topic, records[topic]) for topic, query in TABLES.items())
 
 
-@pytest.mark.unproven
 def test_every_record_takes_effect_once_whatever_is_killed(stack: Stack, postgres: Postgres, tmp_path: Path) -> None:
     """kill -9 of the process, crash of PostgreSQL for some time, both more than once, while the job writes."""
     (tmp_path / "job").mkdir()

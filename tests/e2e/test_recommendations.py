@@ -15,7 +15,6 @@ pytestmark = pytest.mark.e2e
 WINDOW = ("--recommendation-window-ms", "4000")
 
 
-@pytest.mark.unproven
 def test_every_record_equals_the_oracle(stack: Stack, tmp_path: Path) -> None:
     """With disorder, duplicates, broken and late events."""
     with running_job(stack, "recommendations", tmp_path, *WINDOW, "--parallelism", "2") as job:

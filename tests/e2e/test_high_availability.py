@@ -12,7 +12,7 @@ from scripts.stack import Stack
 from tests.e2e.harness import running_job, wait_until
 
 # Not seen to pass to the end: the checker's verdict under load is outstanding.
-pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture

@@ -51,10 +51,15 @@ def one(manifests: tuple[Manifest, ...] | list[Manifest], kind: str, name: str =
 
 def faults(manifest: Manifest) -> list[str]:
     """What the API server would refuse, or drop without a word; none: nothing."""
-    path = SCHEMAS / f"{manifest['kind']}.json"
-    assert path.is_file(), f"no schema of {manifest['kind']}: see make_schemas.py"
-    validator = jsonschema.Draft202012Validator(json.loads(path.read_text()))
-    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in validator.iter_errors(manifest)]
+    errors = _validator(manifest["kind"]).iter_errors(manifest)
+    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
+
+
+@cache
+def _validator(kind: str) -> jsonschema.Draft202012Validator:
+    path = SCHEMAS / f"{kind}.json"
+    assert path.is_file(), f"no schema of {kind}: see make_schemas.py"
+    return jsonschema.Draft202012Validator(json.loads(path.read_text()))
 
 
 def job_arguments(deployment: Manifest) -> tuple[list[str], list[str]]:

@@ -94,7 +94,7 @@ def test_what_is_added_or_reserved_breaks_nothing() -> None:
     changed = today()
     optional_text = {"type": FieldDescriptorProto.TYPE_STRING, "label": FieldDescriptorProto.LABEL_OPTIONAL}
     _message(changed, "Source").field.add(name="city", number=6, **optional_text)
-    changed.file[0].message_type.add(name="GiftCardRedeemed")
+    changed.file[0].message_type.add(name="AnotherPayload")
     _remove(changed, reserve=True)
     assert breaking_changes(today(), changed) == []
 

@@ -20,23 +20,15 @@ _NEWEST = {"cleanup.policy": "compact,delete", "retention.ms": "604800000"}
 _LARGER = {"max.message.bytes": str(2 * 1024 * 1024)} | _KEEP
 
 
-def layout(topics: Topics, partitions: int = 4) -> dict[str, tuple[int, dict[str, str]]]:
-    """Every topic of the job -> its number of partitions, and its settings. flink-conf/kubernetes has the same (tests/deploy)."""
-    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
-    many |= dict.fromkeys(topics.insights(), _KEEP)
-    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
-    many |= dict.fromkeys(topics.routed().values(), _LARGER)
-    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
-    return {name: (partitions, config) for name, config in many.items()} | {name: (1, config) for name, config in one.items()}
-
-
 def create(bootstrap: str, topics: Topics, partitions: int = 4, replication: int = 1) -> None:
     """Makes all topics of the job that are not there yet.
 
     Raises:
         StackError: the broker refused one.
     """
-    wanted = [NewTopic(name, count, replication, topic_configs=config) for name, (count, config) in layout(topics, partitions).items()]
+    many, one = layout(topics)
+    wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
+    wanted += [NewTopic(name, 1, replication, topic_configs=config) for name, config in one.items()]
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         existing = set(admin.list_topics())
@@ -61,3 +53,13 @@ def answers(bootstrap: str, brokers: int = 1) -> bool:
             admin.close()
     except (KafkaError, OSError):
         return False
+
+
+def layout(topics: Topics) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Every topic of the job -> its settings: those of many partitions, those of one. flink-conf/kubernetes has the same (tests/deploy)."""
+    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
+    many |= dict.fromkeys(topics.insights(), _KEEP)
+    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
+    many |= dict.fromkeys(topics.routed().values(), _LARGER)
+    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
+    return many, one

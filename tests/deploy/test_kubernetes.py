@@ -6,6 +6,7 @@ import copy
 import re
 from dataclasses import fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -176,6 +177,24 @@ def test_metrics_go_where_the_monitor_looks() -> None:
     assert [(each["name"], str(each["containerPort"])) for each in container["ports"]] == [
         (monitor["podMetricsEndpoints"][0]["port"], base["flinkConfiguration"]["metrics.reporter.prom.port"])
     ]
+
+
+@pytest.mark.parametrize("program", ["job", "dashboard"])
+def test_logins_are_what_the_programs_read(program: str, tmp_path: Path) -> None:
+    client = pytest.importorskip("udfs.kafka_client")
+    if not hasattr(client, "Login"):
+        pytest.skip("there is no --kafka-config yet")
+    files = one(documents("components/kafka-login/logins.yaml"), "ConfigMap", "millrace-kafka-login")["data"]
+    for name in ("kafka-ca/ca.crt", "kafka-user/password"):  # what Strimzi makes
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("made by Strimzi")
+    path = tmp_path / "login.properties"
+    path.write_text(files[f"{program}.properties"].replace("/etc/millrace", str(tmp_path)))
+    login = client.Login(path)
+    assert login.value("sasl.password") == "made by Strimzi"
+    assert login.java()["security.protocol"] == "SASL_SSL"
+    assert f'password="${{directory:{tmp_path}/kafka-user:password}}"' in login.java()["sasl.jaas.config"]
+    assert login["sasl.username"] in {each["metadata"]["name"] for each in documents("components/kafka-login/users.yaml")}
 
 
 def test_users_may_do_what_the_table_of_rights_says() -> None:

@@ -1,6 +1,6 @@
-"""`scripts/test [unit] [pytest options]`: checks the code's style and the generated code, then runs the tests.
+"""`scripts/test [style | unit] [pytest options]`: checks the code's style and the generated code, then runs the tests.
 
-Without `unit`: all of them, with the real Kafka and Flink that they start themselves on free ports.
+`style`: only the checks. Without `unit`: all tests, with the real Kafka and Flink that they start themselves on free ports.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ def main() -> None:
     unit = arguments[:1] == ["unit"]
     _step("style (ruff)", ["ruff", "check", "--quiet", "."])
     _generated_code_is_fresh()
+    if arguments == ["style"]:
+        return
     if unit:
         arguments = ["-m", "not thorough and not integration and not e2e", *arguments[1:]]
     else:

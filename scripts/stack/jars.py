@@ -1,6 +1,7 @@
 """Fetches Kafka and Flink's Kafka connector with jgo, checks every jar, and lays out a FLINK_HOME.
 
-`scripts/lock` writes jars.lock anew, after the versions in pyproject.toml have been changed.
+`python3 scripts/bootstrap.py scripts.stack.jars [PLUGIN …]` does it without starting anything, and adds plugins that only some hosts need
+(`s3`: a file system for checkpoints). `scripts/lock` writes the lock files anew, after the versions in pyproject.toml have been changed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import tomllib
 from pathlib import Path
 
 from scripts.stack.errors import StackError
-from scripts.stack.paths import FLINK_HOME, JAVA_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
+from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
 
 LOCK = Path(__file__).with_name("jars.lock")
+PLUGINS_LOCK = CONF / "docker" / "plugins.lock"
 _DISTRIBUTION = SITE_PACKAGES / "pyflink"
 
 
@@ -32,7 +34,7 @@ def ensure() -> None:
         return
     stamp.unlink(missing_ok=True)
     print("Fetching Kafka and Flink's Kafka connector (once, about 45 MB)", file=sys.stderr)
-    jars = _download()
+    jars = _download(_endpoints("jars"))
     verify(jars["kafka"] + jars["connector"], read_lock())
     _replace(KAFKA_LIB, jars["kafka"])
     _make_flink_home(jars["connector"])
@@ -50,19 +52,47 @@ def verify(jars: list[Path], locked: dict[str, str]) -> None:
             )
 
 
-def read_lock() -> dict[str, str]:
-    """jars.lock: file name -> SHA-256."""
-    lines = (line.split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
+def add_plugin(name: str) -> None:
+    """Puts one of the plugins that pyproject.toml names into the FLINK_HOME that `ensure` has made.
+
+    Raises:
+        StackError: there is no such plugin, the download failed, or its jar is not the one that plugins.lock names.
+    """
+    known = _endpoints("plugins")
+    if name not in known:
+        raise StackError(f"no plugin {name!r}: there are {', '.join(known)}")
+    found = _download({name: known[name]})[name]
+    locked = read_lock(PLUGINS_LOCK)
+    verify(found, {jar.name: locked.get(jar.name, "") for jar in found})
+    plugins = FLINK_HOME / "plugins"
+    if plugins.is_symlink():
+        plugins.unlink()
+        plugins.mkdir()
+        for folder in (_DISTRIBUTION / "plugins").iterdir():
+            (plugins / folder.name).symlink_to(folder)
+    (plugins / name).mkdir(exist_ok=True)
+    for jar in found:
+        shutil.copy2(jar, plugins / name)
+
+
+def read_lock(path: Path = LOCK) -> dict[str, str]:
+    """A lock file: file name -> SHA-256."""
+    lines = (line.split() for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return {name: digest for digest, name in lines}
 
 
-def _download() -> dict[str, list[Path]]:
+def _endpoints(table: str) -> dict[str, str]:
+    """Name -> Maven coordinates, from a table of pyproject.toml."""
+    found: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["millrace"][table]
+    return found
+
+
+def _download(endpoints: dict[str, str]) -> dict[str, list[Path]]:
     import jgo  # noqa: PLC0415  (half a second, and needed once)
 
     # Without a Java in sight jgo fetches a JDK, only to sort jars into modules, and warns when it can't. We sort none.
     os.environ.setdefault("JAVA_HOME", str(JAVA_HOME))
     logging.getLogger("jgo").setLevel(logging.ERROR)
-    endpoints = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["millrace"]["jars"]
     jars = {}
     for name, endpoint in endpoints.items():
         print(f"  {endpoint}", file=sys.stderr)
@@ -98,8 +128,18 @@ def _make_flink_home(connector: list[Path]) -> None:
         shutil.copy2(jar, FLINK_HOME / "lib")
 
 
-def write_lock() -> None:
-    """Writes jars.lock anew from what pyproject.toml names."""
-    jars = [jar for found in _download().values() for jar in found]
-    lines = sorted(f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in jars)
-    LOCK.write_text("\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n")
+def write_locks() -> None:
+    """Writes jars.lock and plugins.lock anew from what pyproject.toml names."""
+    for path, table in ((LOCK, "jars"), (PLUGINS_LOCK, "plugins")):
+        jars = [jar for found in _download(_endpoints(table)).values() for jar in found]
+        lines = [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}" for jar in jars]
+        path.write_text("\n".join(sorted(lines, key=lambda line: line.split()[1])) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        ensure()
+        for plugin in sys.argv[1:]:
+            add_plugin(plugin)
+    except StackError as error:
+        sys.exit(f"millrace: {error}")

@@ -207,6 +207,29 @@ class Stack:
                 granted |= {each.name: lines[-1]} if lines else {}
         return max(granted, key=granted.__getitem__, default=None)  # each line begins with its time
 
+    def start_application(self, entry_class: str, *arguments: str) -> str:
+        """In place of a cluster that `submit` gives a job: a JobManager that runs the job's program itself, as on Kubernetes, and its
+        TaskManagers. Kafka must be up (`up_kafka`) and have the topics. Returns the job's id once all tasks run.
+        """
+        self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
+        self._write_flink_conf()
+        command = [str(FLINK_HOME / "bin" / "standalone-job.sh"), "start-foreground", "--job-classname", entry_class, *arguments]
+        self._start("jobmanager", command, self._environment())
+        for index in range(self.parallelism):
+            self.start_task_manager(f"taskmanager-{index + 1}")
+        found: list[str] = []
+
+        def planned() -> bool:
+            try:
+                found[:] = [job["id"] for job in self.rest("/jobs")["jobs"]]
+            except (URLError, OSError):
+                return False
+            return bool(found)
+
+        wait_until(planned, self.processes, "the application", 120)
+        self.wait_running(found[0])
+        return found[0]
+
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
         return self._start(name, [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"], self._environment())

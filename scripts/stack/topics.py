@@ -27,11 +27,7 @@ def create(bootstrap: Brokers | str, topics: Topics, partitions: int = 4, replic
     Raises:
         StackError: the broker refused one.
     """
-    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
-    many |= dict.fromkeys(topics.insights(), _KEEP)
-    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
-    many |= dict.fromkeys(topics.routed().values(), _LARGER)
-    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
+    many, one = layout(topics)
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
     wanted += [NewTopic(name, 1, replication, topic_configs=config) for name, config in one.items()]
     admin = KafkaAdminClient(**of(bootstrap).kafka_python())
@@ -58,3 +54,13 @@ def answers(bootstrap: Brokers | str, brokers: int = 1) -> bool:
             admin.close()
     except (KafkaError, OSError):
         return False
+
+
+def layout(topics: Topics) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Every topic of the job -> its settings: those of many partitions, those of one. flink-conf/kubernetes has the same (tests/deploy)."""
+    many = {topics.events: _KEEP, topics.late: _LARGER, topics.dead_letters: _LARGER}
+    many |= dict.fromkeys(topics.insights(), _KEEP)
+    many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
+    many |= dict.fromkeys(topics.routed().values(), _LARGER)
+    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
+    return many, one

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 _WHAT_TO_DO = """\
 The state of release {version} does not go into today's job: {error}
 A user who upgrades would be stopped by this. If an operator only got another name, description or uid: give it the old one. If its state
-has to change: bump the version in pyproject.toml, say in docs/changelog.md how to upgrade (a start without state, or what else), and
+has to change: bump the version in pyproject.toml, say in docs/CHANGELOG.md how to upgrade (a start without state, or what else), and
 run scripts/release-savepoint, which stores a savepoint of the new version."""
 
 

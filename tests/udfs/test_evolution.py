@@ -109,7 +109,7 @@ def test_what_is_no_message_of_a_payload_number_is_no_payload(unknown: bytes) ->
     assert refused.value.reason == MISSING_FIELD
 
 
-@pytest.mark.parametrize("payload", [b"\xc2\x02\x00", b"\xc2\x02\x02\x0a\x00", b"\xd2\x01\x01\xff"], ids=["empty", "a field", "26, opaque"])
+@pytest.mark.parametrize("payload", [b"\xc2\x02\x00", b"\xc2\x02\x02\x0a\x00", b"\x9a\x06\x01\xff"], ids=["empty", "a field", "99, opaque"])
 def test_an_unknown_message_is_a_payload(payload: bytes) -> None:
     event, event_type = samples.decoded(ENVELOPE + payload)
     assert event_type == UNKNOWN

@@ -222,7 +222,7 @@ class Stack:
         def planned() -> bool:
             try:
                 found[:] = [job["id"] for job in self.rest("/jobs")["jobs"]]
-            except (URLError, OSError):
+            except OSError:
                 return False
             return bool(found)
 

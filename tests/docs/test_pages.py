@@ -56,9 +56,11 @@ def unknown_words(command: Command) -> set[str]:
         return {"(no such script)"}
     unknown = command.options - options_of(command.program) - {"--help"}
     if command.program == "millrace":
+        if command.words[:1] == ("job",):  # behind -- come the job's own options
+            unknown -= job_options()
         verbs = {part for word in command.words[:1] for part in word.split(",")}
         verbs |= {word.rstrip(",") for word in command.words[1:2] if command.words[0] == "rules" and re.fullmatch(r"[a-z-]+,?", word)}
-        unknown |= verbs - {"…", "rules", "chaos", *verbs_of_rules()}
+        unknown |= verbs - {"…", "rules", "job", "chaos", *verbs_of_rules()}
     return unknown
 
 
@@ -83,7 +85,7 @@ def options_of(script: str) -> frozenset[str]:
     package = (ROOT / module.group(1).replace(".", "/")).parent
     files = [*package.glob("*.py"), *SCRIPTS.glob("*.py")]
     if script == "millrace":
-        files += (SCRIPTS / "chaos").glob("*.py")
+        files += [*(SCRIPTS / "chaos").glob("*.py"), *(SCRIPTS / "job_app").glob("*.py")]
     if script == "demo":
         files += (SCRIPTS / "stack").glob("*.py")
     return frozenset(option for path in files for option in _options_in(path))

@@ -114,7 +114,7 @@ class EventRouter(BroadcastProcessFunction):
         self._dead_letter_tag = dead_letter_tag()
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
-        mask_key = _mask_key(settings.mask_key_file)
+        mask_key = read_mask_key(settings.mask_key_file)
         self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud)
         self._route = self._rulebook.rule_set.route
         self._restored = False
@@ -255,7 +255,7 @@ class EventRouter(BroadcastProcessFunction):
         return self._rule_publishers[rule_id]
 
 
-def _mask_key(path: str) -> bytes | None:
+def read_mask_key(path: str) -> bytes | None:
     """The key in a file, without the white space around it, which editors add; None without a file."""
     if not path:
         return None

@@ -11,6 +11,7 @@ from kafka.errors import KafkaError
 from scripts.chaos import command as chaos
 from scripts.control import changes, offline
 from scripts.control.output import CommandError
+from scripts.operate import command as operate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     offline.add_commands(commands)
     changes.add_commands(commands)
     chaos.add_command(groups)
+    operate.add_commands(groups, parser)
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)

@@ -41,6 +41,7 @@ class Stack:
         brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
         broker_hosts: the address of each broker; none: the loopback interface.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
+        metrics_ports: name of each process of Flink -> the port where Prometheus finds its metrics.
     """
 
     workdir: Path
@@ -55,6 +56,7 @@ class Stack:
     broker_prefix: tuple[tuple[str, ...], ...] = ()
     broker_ports: tuple[int, ...] = ()
     processes: list[Running] = field(default_factory=list)
+    metrics_ports: dict[str, int] = field(default_factory=dict)
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
@@ -106,7 +108,7 @@ class Stack:
     def save(self) -> None:
         """Writes down what runs."""
         known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism, "brokers": self.brokers,
-                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts,
+                 "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts, "metrics_ports": self.metrics_ports,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
 
@@ -160,11 +162,25 @@ class Stack:
 
     def start_job_manager(self) -> Running:
         """Starts the JobManager. It knows no job: without high availability, `submit` one with its newest checkpoint."""
-        return self._start("jobmanager", [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground"], self._environment())
+        return self._start_reporting("jobmanager", "jobmanager.sh")
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
-        return self._start(name, [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"], self._environment())
+        return self._start_reporting(name, "taskmanager.sh")
+
+    def _start_reporting(self, name: str, script: str, *options: str) -> Running:
+        """Starts a process of Flink, and tells Prometheus where its metrics are."""
+        self.metrics_ports[name] = free_port()
+        own = ("-D", f"metrics.reporter.prom.port={self.metrics_ports[name]}", *options)
+        running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], self._environment())
+        targets = [f"127.0.0.1:{port}" for port in self.metrics_ports.values()]
+        self.prometheus_targets.write_text(json.dumps([{"targets": targets, "labels": {"cluster": "local"}}]))
+        return running
+
+    @property
+    def prometheus_targets(self) -> Path:
+        """Where Flink's processes can be scraped, for Prometheus' file_sd_configs."""
+        return self.workdir / "prometheus-targets.json"
 
     def _write_flink_conf(self) -> None:
         conf = self.workdir / "flink-conf"

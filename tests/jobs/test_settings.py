@@ -93,10 +93,12 @@ def test_topics(prefix: str) -> None:
     topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud", "campaign.*")).topics
     names = [
         topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.rule_audit, topics.late, topics.dead_letters,
+            topics.replays,
         *topics.insights(),
     ]  # fmt: skip
     expected = [
-        "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "sales.by-category",
+        "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "events.replays",
+            "sales.by-category",
         "sales.per-minute", "sales.top-products", "funnel.by-category", "sessions.closed", "fraud.alerts",
         "recommendations.by-product", "recommendations.by-user", "trending.by-category",
     ]  # fmt: skip

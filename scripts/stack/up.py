@@ -47,6 +47,7 @@ def main() -> None:
         "Flink web UI": stack.rest_url,
         "Kafka": stack.bootstrap,
         "FLINK_HOME": FLINK_HOME,
+        "Metrics": f"{stack.prometheus_targets} (targets for Prometheus)",
         "Dashboard": f"scripts/dashboard --bootstrap {stack.bootstrap} --flink {stack.rest_url}",
         "End it with": "scripts/down",
     }

@@ -1,18 +1,28 @@
-"""scripts/millrace status, tail, dlq, late and doctor on one running job."""
+"""scripts/millrace status, tail, dlq, late and doctor, and a real Prometheus, on one running job."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import yaml
 from confluent_kafka import Message
 
 from scripts.control.main import main
+from scripts.outputs.flink import FlinkRest, NoAnswer
 from scripts.stack import Stack
+from scripts.stack.paths import CONF
+from scripts.stack.processes import free_port, start, stop
 from tests.e2e.harness import Job, running_job, wait_until
+from tests.metrics.test_alerts import EXPOSED
+from tests.metrics.used import ALERTS, queries
 
 pytestmark = pytest.mark.e2e
 
@@ -129,4 +139,59 @@ def test_late_events_are_brought_to_what_they_missed_once(job: Job, run: Run) ->
     for destination, topic in topics.routed().items():
         arrived = [headers(each)["event-id"] for each in job.read(topic) if headers(each).get("replayed") == "late"]
         assert sorted(arrived) == sorted(event_id for name, event_id in missed if name == destination)
+    assert job.restarts() == 0
+
+
+@pytest.fixture
+def prometheus(job: Job, tmp_path: Path) -> Iterator[FlinkRest]:
+    """Scrapes the stack's processes each second; gives its interface (JSON over HTTP as Flink's)."""
+    if (program := shutil.which("prometheus")) is None:
+        pytest.skip("prometheus is not here: apt-get install prometheus")
+    config = yaml.safe_load((CONF / "prometheus" / "prometheus.yaml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(ALERTS)]
+    config["scrape_configs"][0]["file_sd_configs"] = [{"files": [str(job.stack.prometheus_targets)]}]
+    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    command = [program, f"--config.file={tmp_path / 'prometheus.yaml'}", f"--web.listen-address=127.0.0.1:{port}",
+               f"--storage.tsdb.path={tmp_path / 'data'}"]  # fmt: skip
+    running = start("prometheus", command, os.environ, tmp_path / "prometheus.log", attached=True)
+    try:
+        yield FlinkRest(f"http://127.0.0.1:{port}", timeout_s=10)
+    finally:
+        stop([running])
+
+
+def test_prometheus_has_what_alerts_and_panels_ask_for(job: Job, prometheus: FlinkRest) -> None:
+    operator = "flink_taskmanager_job_task_operator"
+
+    def query(text: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = prometheus.get(f"/api/v1/query?query={quote(text)}")["data"]["result"]
+        return found
+
+    def scraped() -> bool:
+        try:
+            return len(query("up == 1")) == len(job.stack.metrics_ports) and bool(query(f"{operator}_millrace_events"))
+        except NoAnswer:
+            return False  # it is starting
+
+    wait_until(scraped, "the first scrape")
+    names = set(prometheus.get("/api/v1/label/__name__/values")["data"])
+    assert names >= EXPOSED, EXPOSED - names
+    assert not any("KafkaProducer" in name for name in names), "left out by flink-conf/config.yaml"
+    for where, text in queries().items():
+        assert prometheus.get(f"/api/v1/query?query={quote(text)}")["status"] == "success", where
+
+    # A query that finds nothing is a panel that stays empty, and an alert that never fires.
+    for labels in ('operator_name=~"late_events.*Writer"', 'operator_name=~"Deduplicate.*",task_name=~".*keep.event.time.*"'):
+        metric = "numRecordsSend" if "late" in labels else "numRecordsIn"
+        assert len(query(f"{operator}_{metric}{{{labels}}}")) == 2, "one for each subtask"
+    letters = Counter(headers(each)["reason"] for each in job.read(job.topics.dead_letters))
+    by_reason = query(f"sum by (reason) ({operator}_millrace_reason_deadLetters)")
+    assert {each["metric"]["reason"]: int(each["value"][1]) for each in by_reason if each["value"][1] != "0"} == letters
+    [sent] = query(f'sum({operator}_numRecordsSend{{operator_name=~"late_events.*Writer"}})')
+    assert int(sent["value"][1]) == len(job.read(job.topics.late))
+    assert "orders" in {each["metric"]["rule"] for each in query(f"{operator}_millrace_rule_matched")}
+    firing = {each["labels"]["alertname"] for each in prometheus.get("/api/v1/alerts")["data"]["alerts"] if each["state"] == "firing"}
+    assert firing == set()
     assert job.restarts() == 0

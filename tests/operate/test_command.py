@@ -64,7 +64,8 @@ def test_doctor_without_kafka_and_flink(capsys: pytest.CaptureFixture[str]) -> N
 def status(**changes: object) -> Status:
     view = {
         "events_per_s": 1234.5, "lag": 17, "watermark_lag_ms": 2_100, "checkpoint": Checkpoint(12, NOW_MS - 1_000, 90),
-        "failed_checkpoints": 0, "restarts": 0, "late": {"total": 3}, "dead_letters": {"total": 2, "by_reason": [{"reason": "malformed", "count": 2}]},
+        "failed_checkpoints": 0, "restarts": 0, "late": {"total": 3},
+        "dead_letters": {"total": 2, "by_reason": [{"reason": "malformed", "count": 2}]},
         "busiest": [{"task": "decode-and-route", "share": 0.31}], "backpressured": [], "events_course": [],
     }  # fmt: skip
     job = {"id": "abc", "state": "RUNNING", "started_ms": NOW_MS - 60_000}

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import yaml
 
 from jobs.settings import Topics
-from scripts.stack import jars, kafka, topics
+from scripts.stack import jars, kafka, logs, topics
 from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
@@ -41,6 +41,7 @@ class Stack:
         brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
         broker_hosts: the address of each broker; none: the loopback interface.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
+        json_logs: Flink logs JSON, one object a line.
         metrics_ports: name of each process of Flink -> the port where Prometheus finds its metrics.
     """
 
@@ -57,6 +58,7 @@ class Stack:
     broker_ports: tuple[int, ...] = ()
     processes: list[Running] = field(default_factory=list)
     metrics_ports: dict[str, int] = field(default_factory=dict)
+    json_logs: bool = False
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
@@ -187,6 +189,9 @@ class Stack:
         shutil.rmtree(conf, ignore_errors=True)
         shutil.copytree(FLINK_HOME / "conf", conf)
         (conf / "config.yaml").write_text(yaml.safe_dump(self.flink_configuration(), width=10_000))
+        if self.json_logs:
+            for name in ("log4j-console.properties", "log4j-cli.properties"):
+                (conf / name).write_text(logs.as_json((conf / name).read_text()))
 
     def flink_configuration(self) -> dict[str, Any]:
         """flink-conf/config.yaml with this stack's ports and folders, and the caller's options over it."""

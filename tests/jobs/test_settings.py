@@ -97,10 +97,10 @@ def test_topics(prefix: str) -> None:
         *topics.insights(),
     ]  # fmt: skip
     expected = [
-        "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "events.replays",
-            "sales.by-category",
+        "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "sales.by-category",
         "sales.per-minute", "sales.top-products", "funnel.by-category", "sessions.closed", "fraud.alerts",
         "recommendations.by-product", "recommendations.by-user", "trending.by-category",
+        "events.replays",
     ]  # fmt: skip
     assert names == [prefix + name for name in expected]
     assert topics.own() == set(names)

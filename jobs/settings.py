@@ -102,6 +102,11 @@ class Topics:
         return self.prefix + "events.dead-letters"
 
     @property
+    def replays(self) -> str:
+        """Not of the job: scripts/millrace writes down here which late events and dead letters it has replayed, compacted."""
+        return self.prefix + "events.replays"
+
+    @property
     def sales(self) -> str:
         """Output: the sliding sales windows."""
         return self.prefix + "sales.by-category"
@@ -154,7 +159,7 @@ class Topics:
     def own(self) -> frozenset[str]:
         """The topics that rules must not route to: a loop, or a form of their own."""
         inputs = {self.events, self.heartbeat, self.rules}
-        return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, *self.insights()})
+        return frozenset(inputs | {self.rule_status, self.rule_audit, self.late, self.dead_letters, self.replays, *self.insights()})
 
     def routed(self) -> dict[str, str]:
         """Destination as rules name it -> topic; without those that only a pattern allows."""

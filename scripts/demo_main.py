@@ -36,7 +36,8 @@ def main() -> None:
         refuse_second()
         options.port_dashboard = require_free(options.port_dashboard, "dashboard", "--port-dashboard")
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a new shop: yesterday's events would be read again
-        stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui)
+        stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui,
+                      json_logs=options.json_logs)  # fmt: skip
         print("Starting Kafka and Flink", file=sys.stderr)
         with stack:
             _run(stack, options)

@@ -14,6 +14,8 @@ GROUP: Final = "millrace"
 EVENTS: Final = "events"
 # Records that became dead letters. Count.
 DEAD_LETTERS: Final = "deadLetters"
+# The same by reason, under <operator>.millrace.reason.<reason>. Count.
+DEAD_LETTERS_BY_REASON: Final = "reason"
 # Dead letters among the last 1000 to 2000 records. Per million; goes up and down.
 DEAD_LETTER_PPM: Final = "deadLetterPpm"
 # Valid events that no rule matched; they still count in windows and session numbers. Count.

@@ -24,7 +24,7 @@ from udfs.kafka_client import Brokers
 from udfs.rules.rulebook import ACCEPTED, DELETED, Rulebook, Update, digest
 from udfs.topic_maker import keeper
 from udfs.topics import NoAnswerError
-from udfs.validation import InvalidEvent, decode
+from udfs.validation import REASONS, InvalidEvent, decode
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class EventRouter(BroadcastProcessFunction):
         self._dead_letter_tag = dead_letter_tag()
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
-        mask_key = _mask_key(settings.mask_key_file)
+        mask_key = read_mask_key(settings.mask_key_file)
         self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud)
         self._route = self._rulebook.rule_set.route
         self._restored = False
@@ -126,6 +126,11 @@ class EventRouter(BroadcastProcessFunction):
         self._share = DeadLetterShare(settings.dead_letter_share_limit)
         self._events = self._dead_letters = self._unrouted = self._refused = 0
         self._metrics = runtime_context.get_metrics_group().add_group(metrics.GROUP)
+        self._reasons: dict[str, int] = {}
+        self._reason_publishers: dict[str, metrics.Publisher] = {}
+        # All of them now, at zero: a series that begins with its first dead letter has no increase, and nobody is alerted.
+        for reason in REASONS:
+            self._count_reason(reason, 0)
         self._rule_publishers: dict[str, metrics.Publisher] = {}
         self._reported: dict[str, tuple[int, ...]] = {}
         self._next_report_ms = 0
@@ -224,8 +229,16 @@ class EventRouter(BroadcastProcessFunction):
                 100 * self._share.share, partition, offset, invalid,
             )  # fmt: skip
         self._publisher.publish()
+        self._count_reason(invalid.reason, 1)
         row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
         return self._dead_letter_tag, row
+
+    def _count_reason(self, reason: str, more: int) -> None:
+        self._reasons[reason] = self._reasons.get(reason, 0) + more
+        if reason not in self._reason_publishers:
+            group = self._metrics.add_group(metrics.DEAD_LETTERS_BY_REASON, reason)
+            self._reason_publishers[reason] = metrics.Publisher(group, {metrics.DEAD_LETTERS: lambda: self._reasons[reason]})
+        self._reason_publishers[reason].publish()
 
     def _rule_status(
         self, update: Update, counters: tuple[int, ...] = (0,) * len(RULE_COUNTERS), digest: str = ""
@@ -256,7 +269,7 @@ class EventRouter(BroadcastProcessFunction):
         return self._rule_publishers[rule_id]
 
 
-def _mask_key(path: str) -> bytes | None:
+def read_mask_key(path: str) -> bytes | None:
     """The key in a file, without the white space around it, which editors add; None without a file."""
     if not path:
         return None

@@ -36,6 +36,7 @@ INVALID_FIELD: Final = "invalid-field"
 NEGATIVE_MONEY: Final = "negative-money"
 CLOCK_GAP: Final = "clock-gap"
 TOO_LARGE: Final = "too-large"
+REASONS: Final = (EMPTY, MALFORMED, MISSING_FIELD, INVALID_FIELD, NEGATIVE_MONEY, CLOCK_GAP, TOO_LARGE)
 
 MAX_DETAIL_LENGTH: Final = 1_000
 """Longest detail, in characters. It travels as a header beside the event, and both must fit into one Kafka record."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +28,11 @@ class Record:
     time_ms: int
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """The text of the last header of this name."""
+        return next((value.decode(errors="replace") for key, value in reversed(self.headers) if key == name), None)
 
 
 def read_topic(bootstrap: Brokers | str, topic: str, last: int | None = None) -> list[Record]:
@@ -42,21 +47,69 @@ def read_topic(bootstrap: Brokers | str, topic: str, last: int | None = None) ->
         for partition in partitions:
             begin, ends[partition] = _range(consumer, topic, partition)
             starts.append(TopicPartition(topic, partition, begin if last is None else max(begin, ends[partition] - last)))
-        consumer.assign(starts)
-        waiting = {start.partition for start in starts if start.offset < ends[start.partition]}
-        records = []
-        while waiting:
-            for message in _consume(consumer, topic):
-                partition, offset = message.partition() or 0, message.offset() or 0
-                if message.error() is None and offset < ends[partition]:
-                    records.append(_record(message))
-                # The end of a partition is told apart from its last record: behind that one a transaction may have left marks.
-                if message.error() is not None or offset >= ends[partition] - 1:
-                    waiting.discard(partition)
+        records = list(_up_to(consumer, topic, starts, ends))
     if last is None:
         return records
     records.sort(key=lambda record: record.time_ms)
     return records[max(0, len(records) - last) :]
+
+
+def read_last(bootstrap: Brokers | str, topic: str, count: int) -> list[Record]:
+    """The `count` youngest records by their timestamps, in the order of these; all if there are fewer. Raises CommandError as `read_topic`.
+
+    `read_topic` may find fewer: in a topic that is written in transactions, marks take up offsets, too, and often the last ones.
+    """
+    with _consumer(bootstrap, topic) as (consumer, partitions):
+        longest = max(end - begin for begin, end in (_range(consumer, topic, partition) for partition in partitions))
+    span = count
+    while len(records := read_topic(bootstrap, topic, span)) < count and span < longest:
+        span *= 10
+    return records[-count:]
+
+
+def scan(bootstrap: Brokers | str, topic: str, since_ms: int | None = None, *, follow: bool = False) -> Iterator[Record]:
+    """Records one by one, those of one partition in its order: up to the end as it is now, or for ever.
+
+    Args:
+        since_ms: from the first record with this timestamp or a younger one on, in each partition; None: from the beginning.
+
+    Raises:
+        CommandError: no broker answers, or there is no such topic.
+    """
+    with _consumer(bootstrap, topic) as (consumer, partitions):
+        ranges = {partition: _range(consumer, topic, partition) for partition in partitions}
+        begins = {partition: begin for partition, (begin, _) in ranges.items()}
+        if since_ms is not None:
+            asked = [TopicPartition(topic, partition, since_ms) for partition in partitions]
+            found = consumer.offsets_for_times(asked, timeout=_TIMEOUT_S)
+            # A negative one: no record is so young.
+            begins = {each.partition: each.offset if each.offset >= 0 else ranges[each.partition][1] for each in found}
+        starts = [TopicPartition(topic, partition, begin) for partition, begin in begins.items()]
+        if not follow:
+            yield from _up_to(consumer, topic, starts, {partition: end for partition, (_, end) in ranges.items()})
+            return
+        consumer.assign(starts)
+        while True:
+            message = consumer.poll(_TIMEOUT_S)
+            if message is not None and message.error() is None:
+                yield _record(message)
+
+
+def read_places(bootstrap: Brokers | str, topic: str, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Record]:
+    """The records at these partitions and offsets, as far as they are there. Raises CommandError as `scan`."""
+    found: dict[tuple[int, int], Record] = {}
+    with _consumer(bootstrap, topic) as (consumer, partitions):
+        ranges = {partition: _range(consumer, topic, partition) for partition in partitions}
+        for partition, offset in sorted(places):
+            begin, end = ranges.get(partition, (0, 0))
+            if (partition, offset) in found or not begin <= offset < end:
+                continue
+            consumer.assign([TopicPartition(topic, partition, offset)])
+            for message in _consume(consumer, topic):  # a batch: the next places are often in it
+                place = (message.partition() or 0, message.offset() or 0)
+                if message.error() is None and place in places:
+                    found[place] = _record(message)
+    return found
 
 
 def existing_topics(bootstrap: Brokers | str) -> frozenset[str]:
@@ -115,6 +168,20 @@ def _consumer(bootstrap: Brokers | str, topic: str) -> Iterator[tuple[Consumer, 
         consumer.close()
 
 
+def _up_to(consumer: Consumer, topic: str, starts: list[TopicPartition], ends: Mapping[int, int]) -> Iterator[Record]:
+    """The records from `starts` up to the offsets `ends` of the partitions."""
+    consumer.assign(starts)
+    waiting = {start.partition for start in starts if start.offset < ends[start.partition]}
+    while waiting:
+        for message in _consume(consumer, topic):
+            partition, offset = message.partition() or 0, message.offset() or 0
+            if message.error() is None and offset < ends[partition]:
+                yield _record(message)
+            # The end of a partition is told apart from its last record: behind that one a transaction may have left marks.
+            if message.error() is not None or offset >= ends[partition] - 1:
+                waiting.discard(partition)
+
+
 def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """The first offset and the one behind the last. Right after a topic was made, or a broker died, a partition may have no leader yet."""
     deadline = time.monotonic() + _TIMEOUT_S
@@ -152,6 +219,7 @@ def _record(message: Message) -> Record:
         time_ms=message.timestamp()[1],
         key=key.encode() if isinstance(key, str) else key or b"",
         value=message.value(),
+        headers=tuple((name, value or b"") for name, value in message.headers() or ()),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import yaml
 
 from jobs.settings import Topics
-from scripts.stack import jars, kafka, topics
+from scripts.stack import jars, kafka, logs, topics
 from scripts.stack.flink import Flink, environment
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
@@ -42,6 +42,8 @@ class Stack:
             everybody in.
         standbys: JobManagers beside the first one; any makes the cluster highly available: if the leader dies, another takes over.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
+        json_logs: Flink logs JSON, one object a line.
+        metrics_ports: name of each process of Flink -> the port where Prometheus finds its metrics.
     """
 
     workdir: Path
@@ -61,6 +63,8 @@ class Stack:
     ui_ports: tuple[int, ...] = ()
     zookeeper_port: int = 0
     processes: list[Running] = field(default_factory=list)
+    metrics_ports: dict[str, int] = field(default_factory=dict)
+    json_logs: bool = False
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
@@ -131,6 +135,7 @@ class Stack:
         """Writes down what runs."""
         known = {"kafka_port": self.kafka_port, "ui_port": self.ui_port, "parallelism": self.parallelism, "brokers": self.brokers,
                  "broker_ports": self.broker_ports, "broker_hosts": self.broker_hosts, "ui_ports": self.ui_ports, "standbys": self.standbys,
+                 "metrics_ports": self.metrics_ports,
                  "processes": [asdict(each) for each in self.processes]}  # fmt: skip
         (self.workdir / "stack.json").write_text(json.dumps(known, indent=1))
 
@@ -194,7 +199,7 @@ class Stack:
         """Starts a JobManager. Without high availability it knows no job: `submit` one with its newest checkpoint."""
         port = self.ui_ports[self.job_managers.index(name)]
         own = [part for key in ("rest.port", "rest.bind-port") for part in ("-D", f"{key}={port}")]
-        return self._start(name, [str(FLINK_HOME / "bin" / "jobmanager.sh"), "start-foreground", *own], self._environment())
+        return self._start_reporting(name, "jobmanager.sh", *own)
 
     def leader(self) -> str | None:
         """The JobManager that leads, by their logs: the last one to have been granted that. None: not known yet."""
@@ -213,8 +218,7 @@ class Stack:
         """
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
         self._write_flink_conf()
-        command = [str(FLINK_HOME / "bin" / "standalone-job.sh"), "start-foreground", "--job-classname", entry_class, *arguments]
-        self._start("jobmanager", command, self._environment())
+        self._start_reporting("jobmanager", "standalone-job.sh", "--job-classname", entry_class, *arguments)
         for index in range(self.parallelism):
             self.start_task_manager(f"taskmanager-{index + 1}")
         found: list[str] = []
@@ -232,7 +236,21 @@ class Stack:
 
     def start_task_manager(self, name: str) -> Running:
         """Starts one more TaskManager."""
-        return self._start(name, [str(FLINK_HOME / "bin" / "taskmanager.sh"), "start-foreground"], self._environment())
+        return self._start_reporting(name, "taskmanager.sh")
+
+    def _start_reporting(self, name: str, script: str, *options: str) -> Running:
+        """Starts a process of Flink, and tells Prometheus where its metrics are."""
+        self.metrics_ports[name] = free_port()
+        own = ("-D", f"metrics.reporter.prom.port={self.metrics_ports[name]}", *options)
+        running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], self._environment())
+        targets = [f"127.0.0.1:{port}" for port in self.metrics_ports.values()]
+        self.prometheus_targets.write_text(json.dumps([{"targets": targets, "labels": {"cluster": "local"}}]))
+        return running
+
+    @property
+    def prometheus_targets(self) -> Path:
+        """Where Flink's processes can be scraped, for Prometheus' file_sd_configs."""
+        return self.workdir / "prometheus-targets.json"
 
     def _write_flink_conf(self) -> None:
         conf = self.workdir / "flink-conf"
@@ -242,6 +260,9 @@ class Stack:
         if self.standbys:
             text = Template((CONF / "zoo.cfg").read_text()).substitute(port=self.zookeeper_port, data=self.workdir / "zookeeper")
             (conf / "zoo.cfg").write_text(text)
+        if self.json_logs:
+            for name in ("log4j-console.properties", "log4j-cli.properties"):
+                (conf / name).write_text(logs.as_json((conf / name).read_text()))
 
     def flink_configuration(self) -> dict[str, Any]:
         """flink-conf/config.yaml with this stack's ports and folders, and the caller's options over it."""

@@ -17,6 +17,8 @@ _HEARTBEAT = {"retention.ms": "3600000", "segment.ms": "600000"}
 _COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(100 * 365 * 24 * 3_600_000)}
 # Lists by user and product: the newest of each key, and none of those that nobody has renewed for a week.
 _NEWEST = {"cleanup.policy": "compact,delete", "retention.ms": "604800000"}
+# What is forgotten would be replayed again.
+REPLAYS = {"cleanup.policy": "compact"}
 # An event near the broker's limit must also fit with the headers of a dead letter.
 _LARGER = {"max.message.bytes": str(2 * 1024 * 1024)} | _KEEP
 
@@ -62,5 +64,6 @@ def layout(topics: Topics) -> tuple[dict[str, dict[str, str]], dict[str, dict[st
     many |= dict.fromkeys(topics.insights(), _KEEP)
     many |= dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), _NEWEST)
     many |= dict.fromkeys(topics.routed().values(), _LARGER)
-    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP}
+    one = {topics.heartbeat: _HEARTBEAT, topics.rules: _COMPACTED, topics.rule_status: _A_WEEK, topics.rule_audit: _KEEP,
+           topics.replays: REPLAYS}  # fmt: skip
     return many, one

@@ -18,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parallelism", type=int, default=1, help="TaskManagers, and parallelism of the job (default: 1)")
     parser.add_argument("--python-mode", choices=("thread", "process"), default="thread", help="how Flink runs Python (default: thread)")
     parser.add_argument("--port-ui", type=int, default=8081, help="port of the Flink web UI, 0: any (default: 8081)")
+    parser.add_argument("--json-logs", action="store_true", help="Flink logs JSON, one object a line")
     parser.add_argument("--port-kafka", type=int, default=9092, help="port of Kafka, 0: any (default: 9092)")
 
 
@@ -36,7 +37,8 @@ def main() -> None:
     try:
         refuse_second()
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a job without state would read yesterday's events again
-        stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui, attached=False)
+        stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui, attached=False,
+                      json_logs=options.json_logs)  # fmt: skip
         stack.up()
         stack.create_topics()
         if not options.no_job:
@@ -47,6 +49,7 @@ def main() -> None:
         "Flink web UI": stack.rest_url,
         "Kafka": stack.bootstrap,
         "FLINK_HOME": FLINK_HOME,
+        "Metrics": f"{stack.prometheus_targets} (targets for Prometheus)",
         "Dashboard": f"scripts/dashboard --bootstrap {stack.bootstrap} --flink {stack.rest_url}",
         "End it with": "scripts/down",
     }

@@ -129,6 +129,11 @@ def test_flinks_keys_have_the_values_of_this_machines_or_say_why_not() -> None:
     assert local.keys() - here.keys() <= NOT_ON_KUBERNETES.keys(), "add the key to flink-deployment.yaml, or say in the test why not"
 
 
+def test_alerts_are_those_of_prometheus() -> None:
+    rules = yaml.safe_load((ROOT / "flink-conf" / "prometheus" / "alerts.yaml").read_text())
+    assert one(documents("base/monitoring.yaml"), "PrometheusRule")["spec"] == rules
+
+
 def test_memory_is_this_machines_or_says_why_not() -> None:
     spec, local = one(documents("base/flink-deployment.yaml"), "FlinkDeployment")["spec"], local_configuration()
     assert spec["taskManager"]["resource"]["memory"] == local["taskmanager.memory.process.size"]

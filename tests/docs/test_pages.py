@@ -60,7 +60,7 @@ def unknown_words(command: Command) -> set[str]:
             unknown -= job_options()
         verbs = {part for word in command.words[:1] for part in word.split(",")}
         verbs |= {word.rstrip(",") for word in command.words[1:2] if command.words[0] == "rules" and re.fullmatch(r"[a-z-]+,?", word)}
-        unknown |= verbs - {"…", "rules", "job", "chaos", *verbs_of_rules()}
+        unknown |= verbs - {"…", "rules", "job", "chaos", *verbs_in("control"), *verbs_in("operate")}
     return unknown
 
 
@@ -85,7 +85,7 @@ def options_of(script: str) -> frozenset[str]:
     package = (ROOT / module.group(1).replace(".", "/")).parent
     files = [*package.glob("*.py"), *SCRIPTS.glob("*.py")]
     if script == "millrace":
-        files += [*(SCRIPTS / "chaos").glob("*.py"), *(SCRIPTS / "job_app").glob("*.py")]
+        files += [path for folder in ("chaos", "job_app", "operate") for path in (SCRIPTS / folder).glob("*.py")]
     if script == "demo":
         files += (SCRIPTS / "stack").glob("*.py")
     return frozenset(option for path in files for option in _options_in(path))
@@ -103,8 +103,8 @@ def _options_in(path: Path) -> set[str]:
 
 
 @cache
-def verbs_of_rules() -> frozenset[str]:
-    text = "".join(path.read_text() for path in (SCRIPTS / "control").glob("*.py"))
+def verbs_in(package: str) -> frozenset[str]:
+    text = "".join(path.read_text() for path in (SCRIPTS / package).glob("*.py"))
     return frozenset(re.findall(r"(?:add_parser|_command|_add_one)\(\s*(?:\w+,\s*)?\"([a-z-]+)\"", text))
 
 

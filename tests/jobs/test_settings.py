@@ -108,12 +108,13 @@ def test_topics(prefix: str) -> None:
     topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud", "campaign.*")).topics
     names = [
         topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.rule_audit, topics.late, topics.dead_letters,
-        *topics.insights(),
+        *topics.insights(), topics.replays,
     ]  # fmt: skip
     expected = [
         "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "sales.by-category",
         "sales.per-minute", "sales.top-products", "funnel.by-category", "sessions.closed", "fraud.alerts",
         "recommendations.by-product", "recommendations.by-user", "trending.by-category",
+        "events.replays",
     ]  # fmt: skip
     assert names == [prefix + name for name in expected]
     assert topics.own() == set(names)

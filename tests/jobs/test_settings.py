@@ -93,8 +93,7 @@ def test_topics(prefix: str) -> None:
     topics = Settings(topic_prefix=prefix, destinations=("orders", "fraud", "campaign.*")).topics
     names = [
         topics.events, topics.heartbeat, topics.rules, topics.rule_status, topics.rule_audit, topics.late, topics.dead_letters,
-            topics.replays,
-        *topics.insights(),
+        *topics.insights(), topics.replays,
     ]  # fmt: skip
     expected = [
         "events", "events.heartbeat", "rules", "rules.status", "rules.audit", "events.late", "events.dead-letters", "sales.by-category",

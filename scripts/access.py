@@ -48,6 +48,27 @@ def warehouse(topics: Topics, group_id: str = "millrace-warehouse") -> Needs:
     return Needs(read=(topics.sales, topics.sales_per_minute, topics.funnel, topics.fraud_alerts), groups=(group_id,))
 
 
+def status(topics: Topics) -> Needs:
+    """scripts/millrace status."""
+    read = (topics.late, topics.dead_letters, topics.rules)
+    return Needs(read=read, describe=(topics.events,), groups=("millrace-view", "millrace-control"))
+
+
+def replayer(topics: Topics) -> Needs:
+    """scripts/millrace dlq and late."""
+    return Needs(
+        read=(topics.events, topics.late, topics.dead_letters, topics.rules, topics.replays),
+        write=(topics.events, topics.replays, *topics.routed().values()),
+        groups=("millrace-control",),
+        transactions=(f"{topics.prefix}millrace-replay",),
+    )
+
+
+def nothing(_: Topics) -> Needs:
+    """Programs that say themselves what they lack."""
+    return Needs()
+
+
 def add_kafka(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """--bootstrap and --kafka-config."""
     text = "Kafka brokers" + (f" (default: {default})" if default else "")

@@ -194,13 +194,9 @@ class Terms:
     """What was agreed with the job at its start (see its options), and how strict to be.
 
     `until_ms`: all windows that end by then must be out; windows that end after the newest one seen are open otherwise.
-<<<<<<< HEAD
-    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms` and `payment_within_ms` are theirs.
+    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms`, `session_step_ms` and `payment_within_ms` are theirs.
     `recommendations`: check those as well, with the lengths behind it. `ties_in_log_order`: parallelism 1, so that events of a session
     with the same millisecond are in the order of the log.
-=======
-    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms`, `session_step_ms` and `payment_within_ms` are theirs.
->>>>>>> main
     `strict_late`: an event may be late only if its own partition had overtaken it; not so after a partition was idle.
     """
 

@@ -14,6 +14,7 @@ import shtab
 from rich.text import Text
 
 from jobs.settings import Settings, Topics
+from scripts import access
 from scripts.control.in_force import read_in_force
 from scripts.control.output import CommandError, add_common, destinations
 from scripts.control.reading import Record, read_places, read_record, scan
@@ -28,6 +29,11 @@ from scripts.outputs.flink import FlinkRest, NoAnswer
 from udfs.router import read_mask_key
 
 _SHOWN = 20
+_NEEDS = {
+    "_status": access.status, "_tail": access.nothing, "_dlq_list": access.replayer, "_dlq_show": access.replayer,
+    "_dlq_replay": access.replayer, "_late_replay": access.replayer, "_doctor": access.nothing,
+}  # fmt: skip
+"""What Kafka must grant, by command. `tail` reads whatever topic it is told, and doctor says itself what it lacks."""
 
 
 def add_commands(groups: Any, parser: argparse.ArgumentParser) -> None:
@@ -54,7 +60,7 @@ def _command(
     if flink:
         parser.add_argument("--flink", default="http://127.0.0.1:8081", metavar="URL", help="Flink's REST interface (default: %(default)s)")
         parser.add_argument("--job-id", metavar="ID", help="this job only (default: the newest one named millrace)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, needs=_NEEDS[run.__name__])
     return parser
 
 
@@ -80,8 +86,8 @@ def _add_status(groups: Any) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    about = About(options.bootstrap, options.flink.rstrip("/"), options.topic_prefix)
-    found = status.observe(about, options.group_id, FlinkWatch(FlinkRest(options.flink), options.job_id), options.sample)
+    about = About(str(options.bootstrap), options.flink.rstrip("/"), options.topic_prefix)
+    found = status.observe(about, options.bootstrap, options.group_id, FlinkWatch(FlinkRest(options.flink), options.job_id), options.sample)
     if found.kafka_answers:
         in_force = read_in_force(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
         found = found.with_rules(status.rules_view(in_force))
@@ -311,7 +317,7 @@ def _doctor(options: argparse.Namespace) -> int:
                             max_event_bytes=options.max_event_bytes, parallelism=options.parallelism)  # fmt: skip
     except ValueError as error:
         raise CommandError(str(error)) from error
-    first = options.bootstrap.split(",")[0]
+    first = str(options.bootstrap).split(",")[0]
     machine = facts.machine({"Kafka": first, "Flink web UI": options.flink, "dashboard": "127.0.0.1:8080"})
     found = list(checks.machine(machine, local=facts.is_local(first) and facts.is_local(options.flink)))
     unreachable = False

@@ -18,6 +18,8 @@ from scripts.control.output import CommandError
 from scripts.operate.checks import Brokers, Cluster, Machine, Topic
 from scripts.outputs.flink import FlinkRest, NoAnswer
 from scripts.stack.paths import JAVA_HOME, ROOT
+from udfs.kafka_client import Brokers as Where
+from udfs.kafka_client import of
 
 _TIMEOUT_MS: Final = 5_000
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
@@ -55,10 +57,10 @@ def _java() -> str | None:
     return words[1] if len(words) > 1 else None
 
 
-def brokers(bootstrap: str) -> Brokers:
+def brokers(bootstrap: Where | str) -> Brokers:
     """Raises CommandError if no broker answers; what a broker does not tell is left out, and said in `lacking`."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_TIMEOUT_MS, bootstrap_timeout_ms=_TIMEOUT_MS)
+        admin = KafkaAdminClient(**of(bootstrap).kafka_python(), request_timeout_ms=_TIMEOUT_MS, bootstrap_timeout_ms=_TIMEOUT_MS)
     except (KafkaError, OSError) as error:
         raise CommandError(f"Kafka at {bootstrap} does not answer: {error}") from error
     try:

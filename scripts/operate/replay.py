@@ -16,6 +16,7 @@ from jobs.settings import Topics
 from scripts.control.output import CommandError
 from scripts.control.reading import existing_topics, scan
 from scripts.stack.topics import REPLAYS
+from udfs.kafka_client import Brokers, of
 
 _TIMEOUT_S: Final = 30.0
 _BATCH: Final = 500
@@ -54,14 +55,14 @@ class Plan:
     already: int
 
 
-def read_ledger(bootstrap: str, topics: Topics) -> frozenset[str]:
+def read_ledger(bootstrap: Brokers | str, topics: Topics) -> frozenset[str]:
     """The keys of all records that have been replayed; raises CommandError."""
     if topics.replays not in existing_topics(bootstrap):
         return frozenset()
     return frozenset(record.key.decode(errors="replace") for record in scan(bootstrap, topics.replays))
 
 
-def carry_out(bootstrap: str, topics: Topics, who: str, make_plan: Callable[[Collection[str]], Plan]) -> Plan:
+def carry_out(bootstrap: Brokers | str, topics: Topics, who: str, make_plan: Callable[[Collection[str]], Plan]) -> Plan:
     """Plans by the ledger of now, and writes; returns the plan.
 
     Each transaction is whole or not at all, so after a crash the next run goes on where this one ended. All runs have one
@@ -72,8 +73,8 @@ def carry_out(bootstrap: str, topics: Topics, who: str, make_plan: Callable[[Col
     """
     _make_ledger(bootstrap, topics)
     producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
+        of(bootstrap).librdkafka()
+        | {
             "transactional.id": f"{topics.prefix}millrace-replay",
             "transaction.timeout.ms": 60_000,
             "partitioner": "murmur2_random",  # Kafka's own: a session keeps its partition
@@ -114,10 +115,10 @@ def _write(producer: Producer, topics: Topics, who: str, items: Collection[Item]
         raise
 
 
-def _make_ledger(bootstrap: str, topics: Topics) -> None:
+def _make_ledger(bootstrap: Brokers | str, topics: Topics) -> None:
     if topics.replays in existing_topics(bootstrap):
         return
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = KafkaAdminClient(**of(bootstrap).kafka_python())
     try:
         admin.create_topics([NewTopic(topics.replays, 1, -1, topic_configs=REPLAYS)])  # -1: as many copies as the brokers' default says
     except TopicAlreadyExistsError:

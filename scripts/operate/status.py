@@ -17,6 +17,7 @@ from scripts.dashboard_app.shared import Shared, now
 from scripts.dashboard_app.state import About, DashboardState
 from scripts.operate.show import Line, labelled, length
 from scripts.outputs.feed import KafkaFeed, Start
+from udfs.kafka_client import Brokers
 
 BACK_S: Final = 1_800.0
 """Late events and dead letters of so long ago until now are counted."""
@@ -54,12 +55,12 @@ class Status:
                 "problems": self.problems, "rules": self.rules} | view  # fmt: skip
 
 
-def observe(about: About, group_id: str, watch: FlinkWatch, seconds: float) -> Status:
+def observe(about: About, brokers: Brokers | str, group_id: str, watch: FlinkWatch, seconds: float) -> Status:
     """Looks for so many seconds: a rate needs two looks, and who does not answer must be waited for."""
     shared = Shared(about)
 
     def feed() -> KafkaFeed:
-        return KafkaFeed(about.bootstrap, about.topic_prefix, group_id, _COUNTED, shared.records, shared.offsets)
+        return KafkaFeed(brokers, about.topic_prefix, group_id, _COUNTED, shared.records, shared.offsets)
 
     with Readers(shared, feed, watch):
         begun = time.monotonic()

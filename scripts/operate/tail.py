@@ -16,6 +16,7 @@ from scripts.control.output import CommandError
 from scripts.control.reading import Record, read_last, scan
 from scripts.operate.decode import decode, is_json, session_of, shown_headers
 from scripts.operate.show import Line, time_of
+from udfs.kafka_client import Brokers
 
 BEGINNING: Final = "beginning"
 NOW: Final = "now"
@@ -47,7 +48,7 @@ def since(text: str, now_ms: int) -> int | None:
 
 
 def records(
-    bootstrap: str, topic: str, since_ms: int | None, *, begins: bool, count: int | None, follow: bool, session: str | None
+    bootstrap: Brokers | str, topic: str, since_ms: int | None, *, begins: bool, count: int | None, follow: bool, session: str | None
 ) -> Iterator[Record]:
     """The records that were asked for.
 

@@ -52,8 +52,8 @@ export function timeChart(parent, { height, format, onCursor = () => {} }) {
       padding: [12, 8, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      // A column is as wide as half a step to both sides.
-      scales: { x: { time: true, range: (_, low, high) => [low - margin(), high + margin()] }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      // A column is as wide as half a step to both sides. Around a single moment uPlot would show a day.
+      scales: { x: { time: true, range: (_, low, high) => (last.times_ms.length > 1 ? [low - margin(), high + margin()] : [low - 30, low + 30]) }, y: { range: (_, __, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, space: 70, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000, false)) },
         { ...axis, size: 52, space: height < 200 ? 26 : 40, values: (_, ticks) => ticks.map(format) },

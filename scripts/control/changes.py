@@ -18,7 +18,7 @@ from scripts.control.answers import report, wait_for_answers
 from scripts.control.cases import run_cases
 from scripts.control.in_force import RuleTexts, read_in_force
 from scripts.control.log import COUNTERS, Entry, State, following, read_audit, read_counters, read_state
-from scripts.control.output import CommandError, add_common, destinations, emit
+from scripts.control.output import CommandError, add_command, destinations, emit
 from scripts.control.reading import existing_topics
 from scripts.control.sources import RULES, made_on_demand, plural, valid_rules
 from scripts.control.tables import table
@@ -263,12 +263,7 @@ def _in_order(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, more: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=what, description=f"{what}.\n\n{more}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common(parser, kafka=True)
-    parser.set_defaults(run=run)
-    return parser
+    return add_command(commands, name, run, what, more, kafka=True)
 
 
 def _add_one(commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, more: str) -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +19,7 @@ from scripts.control.dry_run import dry_run
 from scripts.control.explain import explain
 from scripts.control.in_force import RuleTexts, read_in_force
 from scripts.control.lint import lint
-from scripts.control.output import CommandError, add_common, destinations, emit
+from scripts.control.output import CommandError, add_command, destinations, emit
 from scripts.control.reading import read_record, read_topic
 from scripts.control.sources import RULES, event_type, made_on_demand, plural, read_event, read_rules, valid_rules, yaml_files
 from udfs.rules.language import schema
@@ -40,22 +39,11 @@ def add_commands(commands: Any) -> None:
     _add_schema(commands)
 
 
-def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, more: str, *, kafka: bool = False
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=what, description=f"{what}.\n\n{more}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common(parser, kafka=kafka)
-    parser.set_defaults(run=run)
-    return parser
-
-
 # -- lint ------------------------------------------------------------------------------------------------------------------------
 
 
 def _add_lint(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "lint", _lint, "check rules",
         "Prints a line file:line: field what is allowed for each fault, and warns of what is allowed but hardly meant.\n"
         "Exit code 1 if there is a fault.\n\nExample: scripts/millrace rules lint --strict rules/",
@@ -86,7 +74,7 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _add_test(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "test", _test, "run the tests of rules",
         "A file of tests is a list of {name, event, expect: {matched, shadow, ordered, unordered}}; events are in the field names of\n"
         "proto/shop/v1/events.proto. `rules` names the rules that count (default: all), `before` holds events that come first.\n"
@@ -117,7 +105,7 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _add_explain(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "explain", _explain, "say which rules match an event, and why", kafka=True,
         more="The event comes from a file, JSON in the field names of proto/shop/v1/events.proto or the bytes of a record (*.bin, *.pb),\n"
         "or from a topic.\n\nExample: scripts/millrace rules explain --event event.json\n"
@@ -176,7 +164,7 @@ def _explain_event(options: argparse.Namespace, event: Event, invalid: str | Non
 
 
 def _add_dry_run(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "dry-run", _dry_run, "try rules on the last events of a topic", kafka=True,
         more="Evaluates the rules in force, and these rules in place of those of the same ids, over the same events. Nothing is sent.\n\n"
         "Example: scripts/millrace rules dry-run candidate.yaml --last 50000",
@@ -210,7 +198,7 @@ def _dry_run(options: argparse.Namespace) -> int:
 
 
 def _add_diff(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "diff", _diff, "compare rules in files with those in force", kafka=True,
         more="In force is what the job started with (--baseline), overlaid by the topic of rules. Exit code 1 if they differ.\n\n"
         "Example: scripts/millrace rules diff rules/ --baseline /srv/millrace/rules",
@@ -231,7 +219,7 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _add_schema(commands: Any) -> None:
-    parser = _command(
+    parser = add_command(
         commands, "schema", _schema, "write rules/rule.schema.json, by which editors complete and check rules",
         "It is made from the models that check the rules, and has to be written again when they change.\n\n"
         "Example: scripts/millrace rules schema --check",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from jobs.settings import Settings, Topics
@@ -27,6 +27,18 @@ def add_common(parser: argparse.ArgumentParser, *, kafka: bool = False) -> None:
     if kafka:
         add_kafka(parser, "127.0.0.1:9092")
         parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, more: str, *, kafka: bool = False
+) -> argparse.ArgumentParser:
+    """Adds a command `name` that calls `run`: `what` it does in a few words, `more` in its --help; with the options of `add_common`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=what, description=f"{what}.\n\n{more}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_common(parser, kafka=kafka)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def destinations(options: argparse.Namespace) -> Destinations:

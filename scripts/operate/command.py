@@ -16,7 +16,7 @@ from rich.text import Text
 from jobs.settings import Settings, Topics
 from scripts import access
 from scripts.control.in_force import read_in_force
-from scripts.control.output import CommandError, add_common, destinations
+from scripts.control.output import CommandError, add_command, destinations
 from scripts.control.reading import Record, read_places, read_record, scan
 from scripts.control.sources import RULES, plural
 from scripts.control.writing import who
@@ -53,14 +53,11 @@ def add_commands(groups: Any, parser: argparse.ArgumentParser) -> None:
 def _command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, more: str, *, flink: bool = False
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=what, description=f"{what}.\n\n{more}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common(parser, kafka=True)
+    parser = add_command(commands, name, run, what, more, kafka=True)
     if flink:
         parser.add_argument("--flink", default="http://127.0.0.1:8081", metavar="URL", help="Flink's REST interface (default: %(default)s)")
         parser.add_argument("--job-id", metavar="ID", help="this job only (default: the newest one named millrace)")
-    parser.set_defaults(run=run, needs=_NEEDS[run.__name__])
+    parser.set_defaults(needs=_NEEDS[run.__name__])
     return parser
 
 

@@ -11,6 +11,9 @@ import pytest
 from scripts.stack import Stack
 from scripts.stack.processes import last_line
 
+QUICK = {"env.java.opts.taskmanager": "-XX:TieredStopAtLevel=1"}
+"""A test's job lives for a minute: the second compiler takes more than it gives in that time."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leaves out what must not decide over a submission yet, and says so."""
@@ -24,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A real Kafka and a real Flink with two TaskManagers, for the whole session, on free ports."""
     failed_before = request.session.testsfailed
-    with Stack(tmp_path_factory.mktemp("stack"), parallelism=2) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), parallelism=2, flink_options=QUICK) as running:
         yield running
         if request.session.testsfailed > failed_before:
             _show_logs(running)

@@ -109,11 +109,11 @@ class State:
 
 def read_state(bootstrap: Brokers | str, topic_prefix: str, baseline_folder: Path, destinations: Collection[str]) -> State:
     """Reads the rules in force and their history; raises CommandError."""
-    return State(
-        read_in_force(bootstrap, topic_prefix, baseline_folder, destinations),
-        read_baseline(baseline_folder, destinations),
-        tuple(read_audit(bootstrap, topic_prefix)),
-    )
+    # The history first: of a change that commits in between, a rule without history is known for what it is, while a history
+    # without its rule would tell of a deletion.
+    audit = tuple(read_audit(bootstrap, topic_prefix))
+    in_force = read_in_force(bootstrap, topic_prefix, baseline_folder, destinations)
+    return State(in_force, read_baseline(baseline_folder, destinations), audit)
 
 
 def read_audit(bootstrap: Brokers | str, topic_prefix: str) -> list[Entry]:

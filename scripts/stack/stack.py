@@ -243,9 +243,12 @@ class Stack:
         self.metrics_ports[name] = free_port()
         own = ("-D", f"metrics.reporter.prom.port={self.metrics_ports[name]}", *options)
         running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], self._environment())
+        self._tell_prometheus()
+        return running
+
+    def _tell_prometheus(self) -> None:
         targets = [f"127.0.0.1:{port}" for port in self.metrics_ports.values()]
         self.prometheus_targets.write_text(json.dumps([{"targets": targets, "labels": {"cluster": "local"}}]))
-        return running
 
     @property
     def prometheus_targets(self) -> Path:
@@ -343,8 +346,10 @@ class Stack:
         self._forget(name, kill)
 
     def terminate(self, name: str) -> None:
-        """SIGTERM, and waits until it is gone."""
+        """SIGTERM, and waits until it is gone; nobody looks for its metrics any more."""
         self._forget(name, lambda process: stop([process]))
+        if self.metrics_ports.pop(name, None):
+            self._tell_prometheus()
 
     def _forget(self, name: str, end: Callable[[Running], None]) -> None:
         process = self.process(name)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from scripts.stack import Stack
-from scripts.stack.processes import stop
 from tests.e2e.harness import wait_until
 
 
@@ -19,9 +18,8 @@ def task_managers(stack: Stack, count: int) -> Iterator[None]:
         wait_until(lambda: slots(stack) >= count, "the TaskManagers")
         yield
     finally:
-        stop(more)
         for each in more:
-            stack.processes.remove(each)
+            stack.terminate(each.name)
         wait_until(lambda: slots(stack) <= before, "the TaskManagers' end")
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from scripts.stack import Stack
-from scripts.stack.processes import alive
 from tests.e2e.harness import Job, order, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -66,9 +63,7 @@ def _kill_a_task_manager(job: Job) -> None:
     stack = job.stack
     victim = next(each for each in stack.processes if each.name.startswith("taskmanager"))
     routed = len(job.routed_ids("session-activity"))
-    os.killpg(victim.pid, signal.SIGKILL)
-    wait_until(lambda: not alive(victim), "the TaskManager's end")
-    stack.processes.remove(victim)
-    stack.start_task_manager("taskmanager-new")
+    stack.kill(victim.name)
+    stack.start_task_manager(victim.name)
     wait_until(lambda: job.restarts() > 0, "the restart")
     wait_until(lambda: len(job.routed_ids("session-activity")) > routed + 3000, "output after the restart", 180)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from scripts.shop.fraudsters import Label
 from scripts.shop.labels import read_labels
 from scripts.shop.ledger import read_ledger
 from scripts.stack import Stack
-from scripts.stack.processes import alive
 from tests.e2e.harness import Job, order, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -89,10 +86,8 @@ def test_every_labelled_order_is_alerted_once_whatever_dies(job: Job) -> None:
     with job.generating("--rate", "1000", "--seed", "31", "--fraud", "0.05", "--late", "0", "--sessions", "400") as ledger:
         wait_until(lambda: len(alerts_of(job)) > 50, "alerts")
         victim = next(each for each in job.stack.processes if each.name.startswith("taskmanager"))
-        os.killpg(victim.pid, signal.SIGKILL)
-        wait_until(lambda: not alive(victim), "the TaskManager's end")
-        job.stack.processes.remove(victim)
-        job.stack.start_task_manager("taskmanager-fraud")
+        job.stack.kill(victim.name)
+        job.stack.start_task_manager(victim.name)
         wait_until(lambda: job.restarts() > 0, "the restart")
         before = len(alerts_of(job))
         wait_until(lambda: len(alerts_of(job)) > before + 300, "alerts after the restart", 180)

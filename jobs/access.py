@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -101,7 +102,7 @@ def require(brokers: Brokers, needs: Needs, wait_s: float = WAIT_S) -> None:
         _require_login(brokers, login, deadline_s)
         with KafkaAdminClient(**brokers.kafka_python(), bootstrap_timeout_ms=int(wait_s * 1000)) as admin:
             asks = (_topics_refused, _groups_refused, _transactions_refused)
-            missing = [each for ask in asks for each in _answered(lambda ask=ask: list(ask(admin, needs)), deadline_s)]
+            missing = [each for ask in asks for each in _answered(partial(ask, admin, needs), deadline_s)]
     except ValueError as error:
         raise AccessError(f"--kafka-config {error}") from error
     except PythonKafkaError as error:
@@ -111,11 +112,11 @@ def require(brokers: Brokers, needs: Needs, wait_s: float = WAIT_S) -> None:
         raise AccessError(f"Kafka at {brokers} does not grant {who}: {'; '.join(missing)}. See docs/security.md#acls")
 
 
-def _answered(ask: Callable[[], list[str]], deadline_s: float) -> list[str]:
+def _answered(ask: Callable[[], Iterable[str]], deadline_s: float) -> list[str]:
     """Asks until the coordinators are there: a new Kafka has none in its first seconds."""
     while True:
         try:
-            return ask()
+            return list(ask())
         except PythonKafkaError as error:
             if not error.retriable or time.monotonic() > deadline_s:
                 raise
@@ -171,13 +172,13 @@ def _require_login(brokers: Brokers, login: Login, deadline_s: float) -> None:
         except KafkaException as error:
             last = error.args[0]
         client.poll(0)
-        for error in found:
-            if error.code() == KafkaError._AUTHENTICATION:
-                reason = error.str().split("SASL authentication error: ")[-1]
+        for fault in found:
+            if fault.code() == KafkaError._AUTHENTICATION:
+                reason = fault.str().split("SASL authentication error: ")[-1]
                 user = login.value("sasl.username")
                 raise AccessError(f"Kafka at {brokers} refuses user {user!r}: is the password right? ({reason})")
-            if error.code() == KafkaError._SSL:
-                raise AccessError(f"Kafka at {brokers}: {error.str()}")
+            if fault.code() == KafkaError._SSL:
+                raise AccessError(f"Kafka at {brokers}: {fault.str()}")
         if time.monotonic() > deadline_s:
             raise NoAnswerError(f"Kafka at {brokers} does not answer: {(found or [last])[-1].str()}")
 

@@ -130,6 +130,7 @@ def _documents(path: Path, faults: list[Fault]) -> Iterator[tuple[yaml.Node, Any
         loader = _Loader(content.decode("utf-8"))
         while loader.check_node():
             node = loader.get_node()
+            assert node is not None  # or check_node had said so
             yield node, loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -113,7 +113,7 @@ def raw_sink(settings: Settings, name: str, topic: str, *, key: str, value: str)
     return f"CREATE TEMPORARY TABLE {name} (`{key}` STRING, `{value}` STRING) {_kafka(settings, options | _delivery(settings, name))}"
 
 
-def _delivery(settings: Settings, name: str) -> Mapping[str, str]:
+def _delivery(settings: Settings, name: str) -> dict[str, str]:
     options = {
         "sink.delivery-guarantee": str(settings.guarantee),
         "properties.linger.ms": "5",

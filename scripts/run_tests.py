@@ -1,4 +1,4 @@
-"""`scripts/test [style | unit] [pytest options]`: checks the code's style and the generated code, then runs the tests.
+"""`scripts/test [style | unit] [pytest options]`: checks the code's style, its types and the generated code, then runs the tests.
 
 `style`: only the checks. Without `unit`: all tests, with the real Kafka and Flink that they start themselves on free ports.
 """
@@ -22,6 +22,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     unit = arguments[:1] == ["unit"]
     _step("style (ruff)", ["ruff", "check", "--quiet", "."])
+    _step("types (mypy)", ["mypy", "--no-error-summary"])
     _generated_code_is_fresh()
     if arguments == ["style"]:
         return

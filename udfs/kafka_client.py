@@ -33,6 +33,10 @@ _KEYS: Final = (
 _REFERENCE: Final = re.compile(r"\$\{(?:(env):(\w+)|(directory):([^:}]+):([^:}/]+))}")
 
 
+LibrdkafkaOptions = dict[str, str | int | float | bool]
+"""What confluent-kafka's clients take."""
+
+
 class Login(Mapping[str, str]):
     """The properties of one file, by their Java names; references are not followed."""
 
@@ -78,9 +82,9 @@ class Login(Mapping[str, str]):
             found |= {f"config.providers.{name}.class": f"{_SHADED}config.provider.{kind}" for name, kind in providers.items()}
         return found
 
-    def librdkafka(self) -> dict[str, str]:
+    def librdkafka(self) -> LibrdkafkaOptions:
         """For confluent-kafka, secrets and all."""
-        found = {"security.protocol": self["security.protocol"]}
+        found: LibrdkafkaOptions = {"security.protocol": self["security.protocol"]}
         for key, names in _LIBRDKAFKA.items():
             if key in self:
                 found |= dict.fromkeys(names, self.value(key))
@@ -197,7 +201,7 @@ class Brokers:
     def __str__(self) -> str:
         return self.bootstrap
 
-    def librdkafka(self) -> dict[str, str]:
+    def librdkafka(self) -> LibrdkafkaOptions:
         """Where to connect and how, for confluent-kafka; raises ValueError."""
         return {"bootstrap.servers": self.bootstrap} | (Login(self.config).librdkafka() if self.config else {})
 

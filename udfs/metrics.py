@@ -5,7 +5,7 @@ Flink publishes them under the operator "decode-and-route" as <operator>.millrac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 GROUP: Final = "millrace"
@@ -37,7 +37,7 @@ class Publisher:
     Not a counter per event: each inc() is a call into the JVM.
     """
 
-    def __init__(self, group: Any, values: dict[str, Callable[[], int]]) -> None:
+    def __init__(self, group: Any, values: Mapping[str, Callable[[], int]]) -> None:
         """
         Args:
             group: a pyflink MetricGroup.

@@ -47,7 +47,7 @@ def popularity_state() -> MapStateDescriptor:
     return MapStateDescriptor(_POPULARITY, Types.STRING(), Types.STRING())
 
 
-class Recommender(KeyedBroadcastProcessFunction):
+class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
     """Input, keyed by product: (kind, text, time_ms), where `time_ms` is the end of the window. Broadcast: (text, time_ms)
     of the most popular products. Output: RECOMMENDED_TYPE.
 
@@ -91,7 +91,8 @@ class Recommender(KeyedBroadcastProcessFunction):
         packed = self._product.value()
         if not packed:
             return
-        product, product_id = Neighbours.unpacked(packed), ctx.get_current_key()
+        product = Neighbours.unpacked(packed)
+        product_id: str = ctx.get_current_key()
         if ctx.time_domain() == TimeDomain.PROCESSING_TIME:
             if timestamp - product.used_ms >= self._memory_ms:
                 self._product.clear()

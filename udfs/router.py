@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,7 +103,7 @@ def rules_state() -> MapStateDescriptor:
     return MapStateDescriptor("rules", Types.STRING(), Types.STRING())
 
 
-class EventRouter(BroadcastProcessFunction):
+class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
     """Input: packed event bytes, and rule records RULE_FIELDS. Output: ROUTED_TYPE, dead letters, rule statuses."""
 
     def __init__(self, settings: RouterSettings) -> None:
@@ -262,11 +263,12 @@ class EventRouter(BroadcastProcessFunction):
     def _publisher_of(self, rule_id: str) -> metrics.Publisher:
         if rule_id not in self._rule_publishers:
             group = self._metrics.add_group("rule", rule_id)
-            readers = {
-                name: lambda index=index: self._reported[rule_id][index] for index, name in enumerate(metrics.RULE_COUNTERS)
-            }  # fmt: skip
+            readers = {name: partial(self._reported_count, rule_id, index) for index, name in enumerate(metrics.RULE_COUNTERS)}
             self._rule_publishers[rule_id] = metrics.Publisher(group, readers)
         return self._rule_publishers[rule_id]
+
+    def _reported_count(self, rule_id: str, index: int) -> int:
+        return self._reported[rule_id][index]
 
 
 def read_mask_key(path: str) -> bytes | None:
@@ -289,7 +291,7 @@ def _subtask(runtime_context: RuntimeContext) -> tuple[int, int]:
     In thread mode PyFlink 2.3 calls Java methods for these that Flink 2 has moved to TaskInfo.
     """
     java_context = getattr(runtime_context, "_runtime_context", None)
-    if hasattr(java_context, "getTaskInfo"):
+    if java_context is not None and hasattr(java_context, "getTaskInfo"):
         task = java_context.getTaskInfo()
         return task.getIndexOfThisSubtask(), task.getNumberOfParallelSubtasks()
     return runtime_context.get_index_of_this_subtask(), runtime_context.get_number_of_parallel_subtasks()

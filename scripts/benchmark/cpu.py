@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import psutil
@@ -27,12 +27,12 @@ def total_s(stack: Stack) -> float:
     return total
 
 
-def by_thread_s(stack: Stack) -> Counter[str]:
+def by_thread_s(stack: Stack) -> dict[str, float]:
     """CPU seconds so far by process and thread; threads whose names differ by numbers only are one.
 
     A JVM gives its threads' names to the kernel, which keeps 15 characters.
     """
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for running in stack.processes:
         process_name = running.name.rstrip("-0123456789")
         try:

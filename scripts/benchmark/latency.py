@@ -77,7 +77,7 @@ def _consume(bootstrap: str, guarantee: str, seconds: int) -> dict[str, list[flo
                 continue
             for message in messages:
                 if message.error() is None:
-                    found[message.topic()].append(now_ms - message.timestamp()[1])
+                    found[message.topic() or ""].append(now_ms - message.timestamp()[1])
     finally:
         consumer.close()
     return found

@@ -8,7 +8,6 @@ is that of all processes (Kafka, JobManager, TaskManagers and their Python worke
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from scripts.benchmark import cpu
@@ -31,7 +30,7 @@ class Throughput:
 class _Sample:
     time_s: float
     cpu_s: float
-    thread_s: Counter[str]
+    thread_s: dict[str, float]
     events: int
 
 
@@ -52,11 +51,11 @@ def measure(stack: Stack, events: int, group_id: str, *options: str) -> Throughp
     inside = [sample for sample in samples if sample.events >= _FROM * events]
     first, last = inside[0], inside[-1]
     count = last.events - first.events
-    threads = (last.thread_s - first.thread_s).most_common()
+    threads = {name: seconds - first.thread_s.get(name, 0) for name, seconds in last.thread_s.items()}
     return Throughput(
         events_per_s=count / (last.time_s - first.time_s),
         cpu_us_per_event=(last.cpu_s - first.cpu_s) / count * 1e6,
-        cpu_us_by_thread={name: seconds / count * 1e6 for name, seconds in threads},
+        cpu_us_by_thread={name: threads[name] / count * 1e6 for name in sorted(threads, key=lambda name: -threads[name])},
     )
 
 

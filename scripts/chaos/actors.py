@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psutil
@@ -225,7 +226,7 @@ class Actor:
         for name in names:
             number = self._node_id(name)
             self.wires.set(number, fault.delay_ms, fault.loss, act.seed)
-            self._undo.append(lambda number=number: self.wires.set(number, 0, 0, 0))  # type: ignore[misc,union-attr]
+            self._undo.append(partial(self.wires.set, number, 0, 0, 0))
         return ", ".join(names)
 
 

@@ -103,9 +103,10 @@ class SteadyReader(threading.Thread):
     def _take(self, messages: Iterable[Message]) -> None:
         second = int(time.time())
         for message in messages:
-            if message.error() is not None:
-                if message.error().fatal():
-                    raise RuntimeError(f"the reader during the fault: {message.error()}")
+            error = message.error()
+            if error is not None:
+                if error.fatal():
+                    raise RuntimeError(f"the reader during the fault: {error}")
                 continue
             topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
             self.log[topic, partition].append(Seen(offset, checksum(message)))
@@ -155,9 +156,10 @@ def read_later(bootstrap: str, topics: Topics) -> dict[Place, list[Seen]]:
                 raise RuntimeError(f"nothing came for {_TIMEOUT_S:.0f} s, but the later reader is not at the ends of {sorted(unfinished)}")
             for message in messages:
                 place = (message.topic() or "", message.partition() or 0)
-                if message.error() is None:
+                error = message.error()
+                if error is None:
                     log[place].append(Seen(message.offset() or 0, checksum(message)))
-                elif message.error().code() == KafkaError._PARTITION_EOF:
+                elif error.code() == KafkaError._PARTITION_EOF:
                     unfinished.discard(place)
         return log
     finally:

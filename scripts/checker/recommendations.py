@@ -195,9 +195,9 @@ def _fade(windows: Mapping[int, Sums], expected: Expected, terms: Terms) -> None
                 seen[other] += WEIGHTS["order_placed"] * count
             _add(viewed[product], seen, REMEMBERED, *slow)
             _add(bought[product], sold, REMEMBERED, *slow)
-            weight = _total(own.get(product, ()), *slow)
+            alone = _total(own.get(product, ()), *slow)
             categories[product] = named.get(product) or categories.get(product, "")
-            scores = [_scores(sums[product], weight, popular, least, *slow) for sums in (viewed, bought)]
+            scores = [_scores(sums[product], alone, popular, least, *slow) for sums in (viewed, bought)]
             expected.products.setdefault(product, {})[end_ms] = (categories[product], scores[0], scores[1])
         for category, products in in_categories.items():
             if category:
@@ -219,7 +219,8 @@ def _strongest(weights: Mapping[str, int], count: int) -> dict[str, int]:
 
 
 def _total(parts: Iterable[tuple[int, float]], now_ms: int, half_life_ms: int) -> float:
-    return sum(weight * 0.5 ** ((now_ms - time_ms) / half_life_ms) for time_ms, weight in parts)
+    total: float = sum(weight * 0.5 ** ((now_ms - time_ms) / half_life_ms) for time_ms, weight in parts)
+    return total
 
 
 def _add(sums: _Parts, weights: Mapping[str, int], most: int, now_ms: int, half_life_ms: int) -> None:
@@ -256,7 +257,8 @@ class _Count:
 
 
 def _compare_products(expected: Expected, outputs: Sequence[Output], terms: Terms, findings: Findings) -> WindowCount:
-    count, last = _Count(), {}
+    count = _Count()
+    last: dict[str, dict[str, Any]] = {}
     for output, row in _rows(BY_PRODUCT, "product_id", outputs, findings, count):
         product, time_ms = row["product_id"], row["time_ms"]
         if (last[product]["time_ms"] if product in last else -1) >= time_ms:
@@ -276,15 +278,16 @@ def _compare_products(expected: Expected, outputs: Sequence[Output], terms: Term
         count.still_open += not due
         if due and product not in expected.unsure_products:
             _, viewed, bought = windows[max(due)]
-            row = last.get(product)
-            if row is None or (row["time_ms"] < max(due) and (_stale(row["also_viewed"], viewed) or _stale(row["also_bought"], bought))):
+            was = last.get(product)
+            if was is None or (was["time_ms"] < max(due) and (_stale(was["also_viewed"], viewed) or _stale(was["also_bought"], bought))):
                 count.lost += 1
-                findings.add(Problem.LOST, BY_PRODUCT, "{} at {}: {}", product, max(due), row and row["time_ms"])
+                findings.add(Problem.LOST, BY_PRODUCT, "{} at {}: {}", product, max(due), was and was["time_ms"])
     return count.done()
 
 
 def _compare_trends(expected: Expected, outputs: Sequence[Output], terms: Terms, findings: Findings) -> WindowCount:
-    count, last = _Count(), {}
+    count = _Count()
+    last: dict[str, dict[str, Any]] = {}
     for output, row in _rows(TRENDING, "category", outputs, findings, count):
         category, time_ms = row["category"], row["time_ms"]
         if (last[category]["time_ms"] if category in last else -1) >= time_ms:
@@ -299,10 +302,10 @@ def _compare_trends(expected: Expected, outputs: Sequence[Output], terms: Terms,
     for category, windows in expected.trends.items():
         due = [end_ms for end_ms in windows if end_ms <= closed_ms]
         count.still_open += not due
-        row = last.get(category)
-        if due and (row is None or (row["time_ms"] < max(due) and _stale(row["items"], windows[max(due)]))):
+        was = last.get(category)
+        if due and (was is None or (was["time_ms"] < max(due) and _stale(was["items"], windows[max(due)]))):
             count.lost += 1
-            findings.add(Problem.LOST, TRENDING, "{} at {}: {}", category, max(due), row and row["time_ms"])
+            findings.add(Problem.LOST, TRENDING, "{} at {}: {}", category, max(due), was and was["time_ms"])
     return count.done()
 
 

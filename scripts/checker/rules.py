@@ -174,6 +174,8 @@ def _condition(raw: dict[str, Any]) -> Condition:
         raise ValueError(f"unknown op {raw['op']!r}, allowed are {sorted(_OPS)}")
     if "money" in raw:
         exponent = Currency(raw["currency"]).exponent
+        if exponent is None:
+            raise ValueError(f"{raw['currency']} has no minor unit, so no amount in it can be compared")
         return MoneyComparison(parse(raw["money"]), raw["op"], int(Decimal(raw["amount"]) * 10**exponent), raw["currency"])
     for kind in ("count", "sum"):
         if kind in raw:

@@ -11,6 +11,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from scripts.control.output import CommandError
+from scripts.outputs.headers import headers
 from udfs.kafka_client import Brokers, of
 
 _TIMEOUT_S: Final = 15.0
@@ -219,7 +220,7 @@ def _record(message: Message) -> Record:
         time_ms=message.timestamp()[1],
         key=key.encode() if isinstance(key, str) else key or b"",
         value=message.value(),
-        headers=tuple((name, value or b"") for name, value in message.headers() or ()),
+        headers=tuple((name, value or b"") for name, value in headers(message)),
     )
 
 

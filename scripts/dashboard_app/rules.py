@@ -79,7 +79,7 @@ class Rules:
 
     def view(self, now_ms: int) -> dict[str, Any]:
         """The rules that match most, how many there are, and the last update that was refused, if that was lately."""
-        rules = []
+        rules: list[dict[str, Any]] = []
         for rule in self._in_force.rules():
             of_version = [each for each in self._counters.get(rule.rule_id, {}).values() if each.version == rule.version]
             candidates = (self._texts.get(rule.rule_id), self._baseline.get(rule.rule_id))

@@ -114,8 +114,10 @@ class Sales:
         span, newest = whole[-1]
         currencies: dict[str, Any] = {}
         for currency in self.currencies(now_s):
-            now = [{"category": category, "orders": row.orders, "quantity": row.quantity, "amount_minor": row.amount_minor,
-                    "minor_per_minute": row.minor_per_minute} for (of, category), row in newest.items() if of == currency]  # fmt: skip
+            now: list[dict[str, Any]] = [
+                {"category": category, "orders": row.orders, "quantity": row.quantity, "amount_minor": row.amount_minor,
+                 "minor_per_minute": row.minor_per_minute} for (of, category), row in newest.items() if of == currency
+            ]  # fmt: skip
             now.sort(key=lambda row: (-row["minor_per_minute"], row["category"]))
             categories = {category for _, rows in whole for of, category in rows if of == currency}
             course = {category: [_rounded(rows.get((currency, category))) for _, rows in whole] for category in sorted(categories)}

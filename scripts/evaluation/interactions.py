@@ -48,7 +48,8 @@ def simulated_batches(seed: int, events: int, rate: float) -> Iterator[list[Inte
 
 
 def of_event(event: Event) -> Interaction:
-    kind, items = "", ()
+    kind = ""
+    items: tuple[tuple[str, str], ...] = ()
     match event.WhichOneof("payload"):
         case "product_viewed":
             kind, items = "V", ((event.product_viewed.product_id, event.product_viewed.category),)

@@ -77,9 +77,9 @@ class Learner:
         viewed, bought = _both_ways(window.together), _both_ways(window.bought)
         by_category: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
         own: defaultdict[str, tuple[float, str]] = defaultdict(lambda: (0.0, ""))
-        for (category, product), weight in window.own.items():
+        for (category, product), more in window.own.items():
             before, name = own[product]
-            own[product] = (before + weight, max(name, category))
+            own[product] = (before + more, max(name, category))
         for product, (weight, category) in own.items():
             by_category[category].append((product, weight))
         # One that was looked at in the window before may be paired in this one without being looked at again.
@@ -88,8 +88,7 @@ class Learner:
             weight, category = own[product]
             self.products[product].add(ProductWindow(category, weight, *strongest), window.end_ms, half_life_ms)
         for category, weights in by_category.items():
-            strongest = _strongest(weights, trending.CAPACITY)
-            self.trends[category].add(strongest, window.end_ms, self._lengths.trending_half_life_ms)
+            self.trends[category].add(_strongest(weights, trending.CAPACITY), window.end_ms, self._lengths.trending_half_life_ms)
         everything = [entry for weights in by_category.values() for entry in weights]
         self.popularity.add(_strongest(everything, popularity.CAPACITY), window.end_ms)
         self.popularity.move_to(window.end_ms)

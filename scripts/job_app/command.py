@@ -213,7 +213,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     lock = checkout / "requirements.lock"
     if lock.is_file() and lock.read_bytes() != (ROOT / "requirements.lock").read_bytes():
         _say("its requirements.lock is another: packages do not come along with a job. See docs/operations.md")
-    old = before and Start(before, same, None)
+    old = Start(before, same, None) if before else None
     job_id = _operator(options, flink).exchange(job, Start(checkout, wanted, None), old, options.to)
     emit(options, {"job_id": job_id, "before": job.job_id, "release": name, "release_before": job.release}, [job_id])
     return 0

@@ -327,7 +327,7 @@ def _doctor(options: argparse.Namespace) -> int:
     try:
         cluster = facts.flink(options.flink)
         job = FlinkWatch(FlinkRest(options.flink), options.job_id).ask(time.time_ns() // 1_000_000)
-        found += checks.flink(cluster, settings, job and {"state": job.state})
+        found += checks.flink(cluster, settings, {"state": job.state} if job else None)
     except (CommandError, NoAnswer) as error:
         unreachable = True
         found.append(checks.Check("flink", checks.FAIL, str(error), "is it started (scripts/up), and --flink right?"))

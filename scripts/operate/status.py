@@ -78,7 +78,7 @@ def _status(state: DashboardState, about: About) -> Status:
     return Status(
         health.view(at, at.ms - int(BACK_S * 1000)),
         [{"name": each.name, "level": each.level, "text": each.text} for each in found],
-        job and {"id": job.job_id, "state": job.state, "started_ms": job.started_ms},
+        {"id": job.job_id, "state": job.state, "started_ms": job.started_ms} if job else None,
         bool(health.kafka.answers),
         bool(health.flink.answers),
     )

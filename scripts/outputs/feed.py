@@ -11,6 +11,7 @@ from typing import Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from jobs.settings import Topics
+from scripts.outputs.headers import headers
 from scripts.outputs.record import Offsets, Record
 from udfs.kafka_client import Brokers, of
 
@@ -63,7 +64,7 @@ class KafkaFeed:
         """
         self._prefix, self._starts, self._on_records, self._on_offsets = prefix, starts, on_records, on_offsets
         # librdkafka writes to stderr by itself, right through the picture.
-        client: dict[str, str | int | float | bool] = of(bootstrap).librdkafka() | {
+        client = of(bootstrap).librdkafka() | {
             "log_level": 0,
             "reconnect.backoff.max.ms": 1_000,
             "enable.auto.commit": False,
@@ -116,10 +117,9 @@ class KafkaFeed:
 
     def _record(self, message: Message) -> Record:
         topic = (message.topic() or "").removeprefix(self._prefix)
-        pairs = message.headers() if topic == _DEAD_LETTERS else None
-        headers = {name: value for name, value in pairs or () if isinstance(value, bytes)}
+        told = {name: value for name, value in headers(message) if value is not None} if topic == _DEAD_LETTERS else {}
         return Record(
-            topic, message.value() or b"", headers, message.partition() or 0, message.offset() or 0,
+            topic, message.value() or b"", told, message.partition() or 0, message.offset() or 0,
             message.key() or b"", message.timestamp()[1],
         )  # fmt: skip
 

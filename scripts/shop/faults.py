@@ -97,7 +97,7 @@ def _break_fields(fault: Fault, event: Event, rng: random.Random) -> None:
         case Fault.NO_SESSION_ID:
             event.session_id = ""
         case Fault.NO_PAYLOAD:
-            event.DiscardUnknownFields()
+            event.DiscardUnknownFields()  # type: ignore[attr-defined]  # protobuf's stubs lack it
             if payload := event.WhichOneof("payload"):
                 event.ClearField(payload)
         case Fault.NEGATIVE_MONEY:

@@ -19,14 +19,14 @@ from scripts.shop.faults import MAX_RECORD_BYTES, Fault
 from scripts.shop.labels import LabelWriter
 from scripts.shop.ledger import UNACKNOWLEDGED, Entry, LedgerWriter
 from scripts.shop.simulator import Record, Shop
-from udfs.kafka_client import Brokers, of
+from udfs.kafka_client import Brokers, LibrdkafkaOptions, of
 
 _TICK_S = 0.005
 # Bounds how much event time one call covers, so that after a stall the backlog is still sent in small steps.
 _MAX_BATCH = 1_000
 
 
-def producer_config(bootstrap: Brokers | str) -> dict[str, str | int | float | bool]:
+def producer_config(bootstrap: Brokers | str) -> LibrdkafkaOptions:
     """Idempotent, so that a retry of ours never is the duplicate or the disorder that the job is tested for.
 
     murmur2_random puts a key into the partition into which Java's clients put it.

@@ -19,7 +19,7 @@ from shop.v1.events_pb2 import Event
 
 from scripts.shop.catalogue import build_catalogue
 from scripts.shop.faults import FAULTS, Fault, broken_value
-from scripts.shop.fraudsters import Fraudsters, Label
+from scripts.shop.fraudsters import Fraudsters, Identity, Label
 from scripts.shop.population import Population
 from scripts.shop.sessions import UNKNOWN_PAYLOAD, Kind, Session, Stage
 
@@ -180,6 +180,7 @@ class Shop:
         id_head = b"\n\x0c" if self._settings.compact else b"\n$"  # field 1 and its length
         time_was, time_field = -1, b""
         fraudsters, act = self._fraudsters, None
+        session: Session | Identity
         for time_ms in times_ms:
             if held and held[0][0] <= time_ms:
                 out.extend(self.due(time_ms))
@@ -188,10 +189,10 @@ class Shop:
                 session, kind, payload = act.who, act.kind, act.payload
             else:
                 index = int(draw() * len(sessions))
-                session = sessions[index]
-                kind, payload = session.step(rng, catalogue)
-                if session.stage == _OVER:
-                    self._over(session, time_ms)
+                session = visitor = sessions[index]
+                kind, payload = visitor.step(rng, catalogue)
+                if visitor.stage == _OVER:
+                    self._over(visitor, time_ms)
                     sessions[index] = self._new_session(time_ms)
             if time_ms != time_was:
                 time_was, time_field = time_ms, Event(event_time_ms=time_ms).SerializeToString()

@@ -11,6 +11,7 @@ from typing import Final, Self
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from scripts.warehouse_app.database import Place, Record
+from udfs.kafka_client import LibrdkafkaOptions
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +23,14 @@ _POLL_S: Final = 0.1
 class Records:
     """Reads every partition of the topics. Methods raise KafkaException for what does not pass by itself."""
 
-    def __init__(self, properties: Mapping[str, str], topics: Sequence[str], offsets: Mapping[Place, int]) -> None:
+    def __init__(self, properties: LibrdkafkaOptions, topics: Sequence[str], offsets: Mapping[Place, int]) -> None:
         self._topics = topics
         self._offsets = offsets
         self._assigned: set[Place] = set()
         self._refresh_due_s = 0.0
         # Offsets that the broker no longer has (topics made anew) count as the beginning: rows are replaced, none is lost.
-        self._consumer = Consumer(dict(properties) | {"enable.auto.commit": False, "isolation.level": "read_committed",
-                                                      "auto.offset.reset": "earliest"})  # fmt: skip
+        self._consumer = Consumer(properties | {"enable.auto.commit": False, "isolation.level": "read_committed",
+                                                "auto.offset.reset": "earliest"})  # fmt: skip
 
     def __enter__(self) -> Self:
         return self

@@ -128,6 +128,11 @@ def test_what_the_checker_has_no_reading_of_is_refused(key: str) -> None:
         parse_rule(rule() | {key: 1})
 
 
+def test_an_amount_in_a_currency_without_a_minor_unit_is_refused() -> None:
+    with pytest.raises(RuleError, match="XAU has no minor unit"):
+        parse_rule(rule({"money": PRICE, "op": ">", "amount": "1", "currency": "XAU"}))
+
+
 def test_events_choose_by_payload() -> None:
     assert not parse_rule(rule(events=("payment_failed",))).matches("order_placed", ORDER)
     assert parse_rule(rule(events=("*",))).matches("order_placed", ORDER)

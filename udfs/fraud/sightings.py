@@ -16,8 +16,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from udfs.rules.aggregates import key_reader
-from udfs.rules.language import ANY, Accounts, Deviation, NoView, Rule, Travel, Unfamiliar, Velocity
+from udfs.rules.language import ANY, Rule
 from udfs.rules.paths import money_reader
+from udfs.rules.signals import Accounts, Deviation, NoView, Travel, Unfamiliar, Velocity
 from udfs.rules.values import duration, memory
 
 SIGNAL_MARK: Final = "!"
@@ -153,6 +154,7 @@ def split(token: str) -> tuple[str, str]:
 
 def _parts(signal: Any) -> tuple[dict[str, Any], Callable[[Any], tuple[str, str] | None], str]:
     """Of a signal: its limits, how it looks at an event, and what belongs to what is remembered."""
+    limits: dict[str, int | float]
     match signal:
         case NoView():
             return {"among_first": signal.among_first} if signal.among_first else {}, lambda _: _NOTHING, ""

@@ -216,7 +216,8 @@ def _test(condition: Comparison | Membership | Contains | Matches) -> _Test:
             members = frozenset((isinstance(each, bool), each) for each in condition.value)
             return lambda found: isinstance(found, str | int | float) and (isinstance(found, bool), found) in members
         case Contains():
-            return lambda found: isinstance(found, str) and wanted in found
+            part = condition.value
+            return lambda found: isinstance(found, str) and part in found
         case Matches():
             search = compiled(condition.value).search
             return lambda found: isinstance(found, str) and search(found) is not None

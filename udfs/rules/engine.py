@@ -428,7 +428,7 @@ def reshape(event: Event, fields: tuple[str, ...] | None, mask: tuple[str, ...],
         copy.CopyFrom(event)
     else:
         FieldMask(paths=fields).MergeMessage(event, copy)
-    copy.DiscardUnknownFields()
+    copy.DiscardUnknownFields()  # type: ignore[attr-defined]  # protobuf's stubs lack it
     for name in mask:
         *parents, leaf = name.split(".")
         message: Any = copy

@@ -18,15 +18,7 @@ from shop.v1.events_pb2 import Event
 from udfs.rules import paths
 from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
-from udfs.rules.signals import (
-    Accounts,  # noqa: F401 - a part of the language, like the models below
-    Deviation,  # noqa: F401
-    NoView,
-    Signal,
-    Travel,  # noqa: F401
-    Unfamiliar,  # noqa: F401
-    Velocity,  # noqa: F401
-)
+from udfs.rules.signals import NoView, Signal
 from udfs.rules.values import (
     MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
     PATH_OPS,
@@ -388,7 +380,7 @@ _CONDITIONS: Final[dict[str, type[Model]]] = {
     "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
     "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
 }  # fmt: skip
-_PARTS: Final[dict[str | int, type[Model]]] = {**_CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
+_PARTS: Final[dict[str, type[Model]]] = {**_CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
 _OWN_TEXTS: Final = frozenset({"value_error", "condition", "signal"})
 _WORDS: Final = {
     "a valid array": "a list", "an object": "a mapping", "a valid string": "a text", "a valid boolean": "true or false",
@@ -418,7 +410,7 @@ def _what(fault: ErrorDetails) -> str:
         return "is missing"
     if fault["type"] == "extra_forbidden":
         parent = fault["loc"][-2] if len(fault["loc"]) > 1 else None
-        model = Rule if parent is None else _PARTS.get(parent, Destination)
+        model = Rule if parent is None else _PARTS.get(str(parent), Destination)
         keys = (field.alias or name for name, field in model.model_fields.items())
         return f"is not a key that is allowed here, allowed are {', '.join(sorted(keys))}"
     if fault["type"] in _OWN_TEXTS:

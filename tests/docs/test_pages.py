@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from tests.docs.pages import ROOT, Command, anchors, commands, links, pages
 
 SCRIPTS: Final = ROOT / "scripts"
-_PYTEST: Final = {"--durations"}
+_PYTEST: Final = {"--cov", "--durations"}
 
 
 @pytest.mark.parametrize("page", pages())

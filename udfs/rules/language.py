@@ -18,7 +18,15 @@ from shop.v1.events_pb2 import Event
 from udfs.rules import paths
 from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
-from udfs.rules.signals import NoView, Signal
+from udfs.rules.signals import (
+    Accounts,  # noqa: F401 - a part of the language, like the models below
+    Deviation,  # noqa: F401
+    NoView,
+    Signal,
+    Travel,  # noqa: F401
+    Unfamiliar,  # noqa: F401
+    Velocity,  # noqa: F401
+)
 from udfs.rules.values import (
     MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
     PATH_OPS,

@@ -58,8 +58,10 @@ def test_it_does_not_run_as_root() -> None:
 def test_it_has_the_versions_that_are_tested() -> None:
     image, all_of_it = (dict(PIN.findall(path.read_text())) for path in (DOCKER / "requirements.lock", ROOT / "requirements.lock"))
     assert image.items() <= all_of_it.items(), "run scripts/lock"
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted, for_developers = project["dependencies"], project["optional-dependencies"]["dev"]
     assert {re.sub(r"\[.*]", "", each) for each in wanted} <= image.keys(), "run scripts/lock"
+    assert set(for_developers) <= all_of_it.keys(), "run scripts/lock"
     assert not any(each.startswith(("pytest==", "playwright==")) for each in image)
 
 

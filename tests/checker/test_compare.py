@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -280,8 +281,8 @@ class TestDeadLetters:
         assert found(run, run.with_header(run.index(DEAD_LETTERS), header, value)) == {(Problem.WRONG_HEADER, DEAD_LETTERS): 1}
 
 
-def _row(output: Output) -> dict[str, object]:
-    row: dict[str, object] = json.loads(output.value or b"")
+def _row(output: Output) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(output.value or b"")
     return row
 
 

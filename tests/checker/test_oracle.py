@@ -37,7 +37,7 @@ def test_at_once_wins_where_rules_ask_for_one_destination_in_both_orders() -> No
     ]
     for given in (rules, rules[::-1]):
         event = expect([view("e", 0)], given).events["e"]
-        assert (event.ordered, event.unordered, event.routes["t"]) == (frozenset(), {"t"}, {"none", "session"})
+        assert (event.ordered, event.unordered, event.routes["t"]) == (frozenset(), frozenset({"t"}), frozenset({"none", "session"}))
 
 
 def test_an_event_without_a_rule_goes_nowhere_but_is_expected_to_count() -> None:

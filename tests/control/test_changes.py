@@ -234,13 +234,13 @@ def test_a_deletion() -> None:
 
 def test_answers_to_the_change_of_another_one_are_told_apart() -> None:
     """Both push version 2 of one rule within milliseconds, past the transaction: by writing to the topic directly."""
-    mine, others = {"digest": digest(CHANGE.text)}, {"digest": digest("another rule")}
-    refused = [status(each, "rejected", 1, "theirs", **others) for each in range(2)]
+    mine, others = digest(CHANGE.text), digest("another rule")
+    refused = [status(each, "rejected", 1, "theirs", digest=others) for each in range(2)]
     assert told(*refused)[3] == 2, "no answer to mine yet"
-    assert told(*refused, *(status(each, **mine) for each in range(2)))[3] == 0
-    first = [status(each, **others) for each in range(2)]
-    assert told(*first, *(status(each, "stale", reason="version 2 is in force", **mine) for each in range(2)))[3] == 1
-    assert "overtaken, version 3" in told(*(status(each, version=3, **others) for each in range(2)))[2]
+    assert told(*refused, *(status(each, digest=mine) for each in range(2)))[3] == 0
+    first = [status(each, digest=others) for each in range(2)]
+    assert told(*first, *(status(each, "stale", reason="version 2 is in force", digest=mine) for each in range(2)))[3] == 1
+    assert "overtaken, version 3" in told(*(status(each, version=3, digest=others) for each in range(2)))[2]
 
 
 def test_the_first_answer_counts() -> None:
@@ -318,7 +318,12 @@ def test_a_push_is_tested_first(
     tmp_path: Path, given: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written: list[argparse.Namespace] = []
-    monkeypatch.setattr(changes, "_carry_out", lambda options, _: written.append(options) or 0)
+
+    def carry_out(options: argparse.Namespace, _: Any) -> int:
+        written.append(options)
+        return 0
+
+    monkeypatch.setattr(changes, "_carry_out", carry_out)
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(raw()))
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "t.yaml").write_text("- {name: wrong, event: {order_placed: {}}, expect: {ordered: [payments]}}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -21,5 +22,5 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-VIEW = {"locale": "en-US", "timezone_id": "UTC", "color_scheme": "light"}
+VIEW: dict[str, Any] = {"locale": "en-US", "timezone_id": "UTC", "color_scheme": "light"}
 """What a page is opened with, so that its texts are the same everywhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,12 @@ def test_tasks_are_asked_every_five_seconds_and_anew_for_another_job() -> None:
     rest = Rest()
     asked: list[str] = []
     answers = rest.get
-    rest.get = lambda path: [asked.append(path), answers(path)][1]  # type: ignore[method-assign]
+
+    def get(path: str) -> Any:
+        asked.append(path)
+        return answers(path)
+
+    rest.get = get  # type: ignore[method-assign]
     watch = FlinkWatch(rest)  # type: ignore[arg-type]
     numbers = []
     for now_ms in (0, 2_000, 4_999, 5_000, 7_000):
@@ -187,7 +193,7 @@ def test_a_job_that_is_asked_for_by_id() -> None:
 @pytest.mark.parametrize("answer", [None, [], {}, {"jobs": [{}]}, {"jobs": [{"name": "millrace", "jid": "x", "state": "RUNNING"}]}])
 def test_an_answer_that_is_not_flinks(answer: Any) -> None:
     rest = Rest()
-    rest.get = lambda _: answer  # type: ignore[method-assign]
+    rest.get = lambda path: answer  # type: ignore[method-assign]
     with pytest.raises(NoAnswer, match="not what Flink answers"):
         FlinkWatch(rest).ask(ASKED_MS)  # type: ignore[arg-type]
 
@@ -205,7 +211,7 @@ def test_the_job_that_runs_is_chosen_else_the_last_one() -> None:
 
 
 def test_a_watermark_of_the_end_of_time_is_none() -> None:
-    metrics = [[{"id": "currentInputWatermark", "min": str(2**63 - 1)}]]
+    metrics: list[list[Mapping[str, Any]]] = [[{"id": "currentInputWatermark", "min": str(2**63 - 1)}]]
     vertices = {"jid": "x", "state": "FINISHED", "start-time": 1, "vertices": [{"name": "a -> b"}]}
     view = parse_job(vertices, {"latest": {"completed": None}, "counts": {"failed": 0}}, [], metrics, 0, NOON_MS)
     assert (view.watermark_ms, view.tasks[0].name, view.restarts) == (None, "a", None)

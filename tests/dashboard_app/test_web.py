@@ -166,8 +166,8 @@ def test_too_many_pages_are_refused_and_room_is_made_when_they_leave() -> None:
             stream.__exit__(None, None, None)
         deadline_s = time.monotonic() + 30
         while True:
-            with server.stream() as stream:
-                if stream.status == 200:
+            with server.stream() as another:
+                if another.status == 200:
                     break
             assert time.monotonic() < deadline_s
 

@@ -65,6 +65,7 @@ def seen(*records: Record) -> ViewState:
 
 def drawn(state: ViewState, width: int = 100, now_s: float = 0, now_ms: int = NOON_MS, terminal: bool = False) -> str:
     """The picture as a terminal gets it: with its control sequences if `terminal`, else bare."""
-    console = Console(file=StringIO(), width=width, height=35, force_terminal=terminal, color_system="truecolor" if terminal else None)
+    picked_up = StringIO()
+    console = Console(file=picked_up, width=width, height=35, force_terminal=terminal, color_system="truecolor" if terminal else None)
     console.print(picture(state, places("http://127.0.0.1:8081", "http://127.0.0.1:8080"), now_s, now_ms, UTC))
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return picked_up.getvalue()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from scripts.outputs.flink import Checkpoint, NoAnswer
 JOB = {"jid": "ab", "state": "RUNNING", "vertices": []}
 COMPLETED = {"id": 42, "status": "COMPLETED", "trigger_timestamp": 1_000, "latest_ack_timestamp": 1_045, "end_to_end_duration": 45}
 CHECKPOINTS = {"counts": {"completed": 42}, "latest": {"completed": COMPLETED, "failed": None}}
-RESTARTS = [{"id": "numRestarts", "value": "3"}]
+RESTARTS: list[Mapping[str, Any]] = [{"id": "numRestarts", "value": "3"}]
 
 
 def test_the_three_answers_in_one() -> None:

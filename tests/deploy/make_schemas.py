@@ -85,7 +85,8 @@ def _shared(schema: dict[str, Any]) -> dict[str, Any]:
             return {"$ref": f"#/$defs/{names[text]}"}
         return {key: replaced(value) for key, value in part.items()}
 
-    return replaced(schema) | {"$defs": {name: replaced(json.loads(text), text) for text, name in names.items()}}
+    whole: dict[str, Any] = replaced(schema)
+    return whole | {"$defs": {name: replaced(json.loads(text), text) for text, name in names.items()}}
 
 
 def _with_definitions(definitions: dict[str, Any], name: str) -> dict[str, Any]:

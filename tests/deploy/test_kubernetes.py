@@ -29,7 +29,8 @@ HAS_LOGIN: Final = any(each.name == "kafka_config" for each in fields(Settings))
 
 
 def flink_configuration() -> dict[str, str]:
-    return one(documents("base/flink-deployment.yaml"), "FlinkDeployment")["spec"]["flinkConfiguration"]
+    found: dict[str, str] = one(documents("base/flink-deployment.yaml"), "FlinkDeployment")["spec"]["flinkConfiguration"]
+    return found
 
 
 def local_configuration() -> dict[str, str]:

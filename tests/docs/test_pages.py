@@ -92,10 +92,11 @@ def options_of(script: str) -> frozenset[str]:
 
 
 def _options_in(path: Path) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
-            found |= {each.value for each in node.args if isinstance(each, ast.Constant) and str(each.value).startswith("--")}
+            values = (each.value for each in node.args if isinstance(each, ast.Constant))
+            found |= {value for value in values if isinstance(value, str) and value.startswith("--")}
         if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):
             names = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)]
             found |= {f"--{name.replace('_', '-')}" for name in names}

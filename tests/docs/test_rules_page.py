@@ -28,9 +28,9 @@ from udfs.router import COUNTED
 from udfs.rules import language, paths, rulebook
 from udfs.rules.aggregates import BUCKETS, Observation, SlidingSum, observation
 from udfs.rules.engine import DESTINATION_SEPARATOR, FORM_SEPARATOR, RuleSet
-from udfs.rules.language import InvalidRule, Operator, Rule, parse_rule
+from udfs.rules.language import InvalidRule, Rule, parse_rule
 from udfs.rules.signals import MOST_KEPT
-from udfs.rules.values import MAX_MEMORY
+from udfs.rules.values import MAX_MEMORY, MAX_WINDOW, Operator
 
 EXAMPLES = [each for each in examples() if each.kind != "cases"]
 CASES = [each for each in examples() if each.kind == "cases"]
@@ -151,7 +151,7 @@ def test_every_operator_and_event_type_is_named() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    minutes = language.MAX_WINDOW.total_seconds() / 60
+    minutes = MAX_WINDOW.total_seconds() / 60
     limits = {
         f"{language.MAX_RULE_BYTES:,} bytes", f"{language.MAX_DEPTH} deep", f"{MAX_FILE_BYTES:,} bytes", f"{rulebook.MAX_RULES:,} rules",
         f"below {MOST_KEPT}", f"{MAX_MEMORY.days} days",

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from shop.v1.events_pb2 import Event, OrderPlaced
 
 from jobs.settings import Topics
+from scripts.outputs.headers import headers
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 
@@ -95,7 +96,12 @@ class Job:
         """How often Flink has restarted the job; waits until Flink has an answer, which it has some seconds after the start."""
         found: list[Any] = []
         path = f"/jobs/{self.job_id}/metrics?get=numRestarts"
-        wait_until(lambda: bool(found.extend(self.stack.rest(path)) or found), "the number of restarts")
+
+        def answered() -> bool:
+            found[:] = self.stack.rest(path)
+            return bool(found)
+
+        wait_until(answered, "the number of restarts")
         return int(found[0]["value"])
 
     def produce(self, topic: str, key: bytes | None, value: bytes | None, time_ms: int = 0) -> None:
@@ -126,7 +132,7 @@ class Job:
 
     def routed_ids(self, destination: str) -> list[str]:
         """The event ids that came out at a destination, in the order of its partitions."""
-        return [dict(message.headers())["event-id"].decode() for message in self.read(self.topics.routed()[destination])]
+        return [header(message, "event-id").decode() for message in self.read(self.topics.routed()[destination])]
 
     def read(self, topic: str) -> list[Message]:
         """All records of a topic that are committed now."""
@@ -173,6 +179,13 @@ def rules_folder(folder: Path, *changed: dict[str, Any], without: tuple[str, ...
     folder.mkdir()
     (folder / "rules.yaml").write_text(yaml.safe_dump_all(rule for rule_id, rule in rules.items() if rule_id not in without))
     return folder
+
+
+def header(message: Message, name: str) -> bytes:
+    """The value of a header that must be there."""
+    value = dict(headers(message))[name]
+    assert value is not None, name
+    return value
 
 
 def order(amount_minor: int, session_id: str = "s-1", event_id: str = "") -> Event:

@@ -33,10 +33,13 @@ from scripts.stack import Stack, jars
 from scripts.stack.paths import ROOT
 from tests.dashboard_app.browser import VIEW, chromium, needs_chromium
 from tests.dashboard_app.samples import window
-from tests.e2e.harness import AGREED, SLIDE_MS, WINDOW_MS, Job, now_ms, running_job, wait_until
+from tests.e2e.harness import AGREED, SLIDE_MS, WINDOW_MS, Job, header, now_ms, running_job, wait_until
 
 pytestmark = [pytest.mark.e2e, needs_chromium]
-TERMS = Terms(**{name.removeprefix("--").replace("-", "_"): int(value) for name, value in zip(AGREED[::2], AGREED[1::2], strict=True)})
+AGREED_MS: dict[str, Any] = {
+    name.removeprefix("--").replace("-", "_"): int(value) for name, value in zip(AGREED[::2], AGREED[1::2], strict=True)
+}
+TERMS = Terms(**AGREED_MS)
 
 
 @contextmanager
@@ -77,7 +80,7 @@ class Truth:
 
     @classmethod
     def of(cls, job: Job, ledger: Path) -> Truth:
-        late = {dict(message.headers())["event-id"].decode() for message in job.read(job.topics.late)}
+        late = {header(message, "event-id").decode() for message in job.read(job.topics.late)}
         events = expectation(read_ledger(ledger).entries, load_rules(ROOT / "rules")).events.values()
         on_time = [event for event in events if event.event_id not in late]
         steps = [sales.Step(event.time_ms, event.event_type, Event.FromString(event.value)) for event in on_time]
@@ -225,7 +228,7 @@ def _sessions_are_right(page: Page, found: dict[str, Any], expected: list[Row]) 
 
 def _alerts_are_right(job: Job, page: Page, found: dict[str, Any]) -> None:
     """What the topic holds: as many, and the newest with its score and first reason."""
-    alerts = {alert["alert_id"]: alert for alert in (json.loads(message.value()) for message in job.read(job.topics.fraud_alerts))}
+    alerts = {alert["alert_id"]: alert for alert in (json.loads(message.value() or b"") for message in job.read(job.topics.fraud_alerts))}
     assert len(alerts) > 0
     assert found["kpis"]["alerts"] == {"open": len(alerts), "highest": max(alert["score"] for alert in alerts.values())}
     last = min(alerts.values(), key=lambda alert: (-alert["time_ms"], alert["alert_id"]))
@@ -237,7 +240,7 @@ def _alerts_are_right(job: Job, page: Page, found: dict[str, Any]) -> None:
 def _recommendations_are_right(job: Job, url: str, found: dict[str, Any]) -> None:
     """What the topics hold of a few keys."""
     users, products, trends = (
-        {message.key().decode(): message for message in job.read(topic)}  # the last of each key
+        {(message.key() or b"").decode(): message for message in job.read(topic)}  # the last of each key
         for topic in (job.topics.user_recommendations, job.topics.product_recommendations, job.topics.trending)
     )
     assert found["users"] == {"users": len(users), "products": len(products)}
@@ -245,11 +248,11 @@ def _recommendations_are_right(job: Job, url: str, found: dict[str, Any]) -> Non
         with urlopen(f"{url}/api/recommendations/{quote(key, safe='')}", timeout=30) as answer:
             shown = json.load(answer)
         if key in users:
-            assert shown["user"]["items"] == json.loads(users[key].value())["items"]
+            assert shown["user"]["items"] == json.loads(users[key].value() or b"")["items"]
         if key in products:
-            assert shown["product"]["also_bought"] == json.loads(products[key].value())["also_bought"]
+            assert shown["product"]["also_bought"] == json.loads(products[key].value() or b"")["also_bought"]
     assert {each["category"]: each["items"] for each in found["trends"]} == {
-        category: json.loads(message.value())["items"] for category, message in trends.items()
+        category: json.loads(message.value() or b"")["items"] for category, message in trends.items()
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from shop.v1.events_pb2 import Event
 
 from scripts.stack import Stack
-from tests.e2e.harness import Job, order, running_job, wait_until
+from tests.e2e.harness import Job, header, order, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +21,7 @@ def send(job: Job, event: Event) -> None:
 
 
 def late_ids(job: Job) -> list[str]:
-    return [dict(message.headers())["event-id"].decode() for message in job.read(job.topics.late)]
+    return [header(message, "event-id").decode() for message in job.read(job.topics.late)]
 
 
 def test_what_was_late_before_a_restore_is_late_behind_it(stack: Stack, tmp_path: Path) -> None:

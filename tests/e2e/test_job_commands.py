@@ -13,7 +13,7 @@ from jobs.shipping import copy_release
 from scripts.control.main import main
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, running_job, wait_until
+from tests.e2e.harness import Job, header, running_job, wait_until
 from tests.e2e.task_managers import task_managers
 
 # Not seen to pass to the end: the checker's verdict under load is outstanding.
@@ -49,7 +49,7 @@ def _parted(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
 
 def malformed(job: Job) -> list[Message]:
     """Dead letters that the change of code alters."""
-    return [each for each in job.read(job.topics.dead_letters) if b"not a shop.v1.Event" in dict(each.headers())["detail"]]
+    return [each for each in job.read(job.topics.dead_letters) if b"not a shop.v1.Event" in header(each, "detail")]
 
 
 def test_code_and_size_change_under_load(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +61,7 @@ def test_code_and_size_change_under_load(stack: Stack, tmp_path: Path, capsys: p
         return {each.pid for each in stack.processes if each.name.startswith("taskmanager")}
 
     def new_code_answers(since: int) -> bool:
-        found = [b"NEW: not" in dict(each.headers())["detail"] for each in malformed(job)[since:]]
+        found = [b"NEW: not" in header(each, "detail") for each in malformed(job)[since:]]
         return any(found)
 
     with running_job(stack, "changed", tmp_path / "ledgers") as job:

@@ -17,6 +17,7 @@ from confluent_kafka import Message
 
 from scripts.control.main import main
 from scripts.outputs.flink import FlinkRest, NoAnswer
+from scripts.outputs.headers import headers as headers_of
 from scripts.stack import Stack
 from scripts.stack.paths import CONF
 from scripts.stack.processes import free_port, start, stop
@@ -59,7 +60,7 @@ def run(job: Job, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def headers(message: Message) -> dict[str, str]:
-    return {name: value.decode() for name, value in message.headers() or ()}
+    return {name: (value or b"").decode() for name, value in headers_of(message)}
 
 
 def test_status_is_of_the_job_that_runs(job: Job, run: Run, restarts: int) -> None:

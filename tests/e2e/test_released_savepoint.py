@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack import Stack, StackError
-from tests.e2e.harness import Job, order, rules_folder, wait_until
+from tests.e2e.harness import Job, header, order, rules_folder, wait_until
 from tests.e2e.released import LAST, OPTIONS, TOPICS, changed_rule, stored, unpack
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +54,7 @@ def _goes_on(job: Job, before: dict[str, int]) -> None:
     # $200: of high value by the rule that was pushed, and not by the baseline.
     assert {new.event_id, elsewhere.event_id} <= set(job.routed_ids("fraud-detection"))
     assert job.routed_ids("orders").count(seen) == 1, "seen before the savepoint: a duplicate"
-    assert seen not in {dict(each.headers())["event-id"].decode() for each in job.read(job.topics.late)}
+    assert seen not in {header(each, "event-id").decode() for each in job.read(job.topics.late)}
     after = _sequence_numbers(job)
     assert (before[session], after[session]) == (1, 2)
     assert after[elsewhere.session_id] > before[elsewhere.session_id] > 10
@@ -69,7 +69,7 @@ def _sequence_numbers(job: Job) -> dict[str, int]:
     for destination in ("session-activity", "orders"):
         for each in job.read(job.topics.routed()[destination]):
             session = (each.key() or b"").decode()
-            numbers[session] = max(numbers.get(session, 0), int(dict(each.headers())["session-seq"]))
+            numbers[session] = max(numbers.get(session, 0), int(header(each, "session-seq")))
     return numbers
 
 

@@ -185,8 +185,8 @@ def test_counters_appear_in_the_list(control: Control, job: Job) -> None:
             event.product_viewed.product_id = "p-1"
         send(*noise)
         listed = control.listed("counted")
-        counters = listed and listed["counters"]
-        return bool(counters) and (counters["evaluated"], counters["matched"], counters["shadow_matched"]) == (10, 0, 5)
+        counters = listed["counters"] if listed else None
+        return counters is not None and (counters["evaluated"], counters["matched"], counters["shadow_matched"]) == (10, 0, 5)
 
     wait_until(counted, "counters: 10 evaluated, 5 of them matches in shadow")
 

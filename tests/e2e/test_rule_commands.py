@@ -22,7 +22,7 @@ from tests.e2e.harness import order
 
 pytestmark = pytest.mark.e2e
 
-BIG = {
+BIG: dict[str, Any] = {
     "id": "high-value-orders",
     "version": 2,
     "when": {"events": ["order_placed"], "all": [{"path": "$.order_placed.total.amount_minor", "op": ">", "value": 500}]},

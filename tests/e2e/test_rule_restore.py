@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from jobs.settings import Topics
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, now_ms, order, rules_folder, running_job, wait_until
+from tests.e2e.harness import Job, header, now_ms, order, rules_folder, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +37,12 @@ def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]
 
 
 def baseline(rule_id: str, **changes: Any) -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "rules" / f"{rule_id}.yaml").read_text()) | changes
+    rule: dict[str, Any] = yaml.safe_load((ROOT / "rules" / f"{rule_id}.yaml").read_text())
+    return rule | changes
+
+
+def all_have_started(job: Job, since_ms: int) -> bool:
+    return len(in_force_at_start(job, since_ms)) == job.parallelism
 
 
 def order_of_the_summed_user(job: Job, number: int) -> str:
@@ -83,14 +89,14 @@ def test_rules_survive_a_savepoint_and_a_rescale(job: Job, tmp_path: Path) -> No
                 delete_topic(job, "extra.sums")
             since_ms = now_ms()
             job.restore(savepoint, parallelism)
-            wait_until(lambda since=since_ms: len(in_force_at_start(job, since)) == job.parallelism, "all subtasks", 180)
+            wait_until(partial(all_have_started, job, since_ms), "all subtasks", 180)
             assert in_force_at_start(job, since_ms) == dict.fromkeys(range(parallelism), versions)
             sent.append(order_of_the_summed_user(job, len(sent)))
         sent.append(order_of_the_summed_user(job, len(sent)))
         assert job.restarts() == 0
 
     job.verify(ledger, rules_folder(tmp_path / "rules", over_100, without=("payments", "failed-payments")), from_topic=True)
-    sums = [dict(each.headers())["event-id"].decode() for each in job.read(job.topics.prefix + "extra.sums")]
+    sums = [header(each, "event-id").decode() for each in job.read(job.topics.prefix + "extra.sums")]
     assert sums == sent[3:], "the fourth and the fifth: what was summed before each stop counts"
     assert {each["status"] for each in job.push_rule(baseline("payments"))} == {"stale"}, "the deletion is remembered"
 

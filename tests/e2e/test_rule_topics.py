@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from jobs.settings import Topics
 from scripts.control.reading import existing_topics
 from scripts.stack import Stack
-from tests.e2e.harness import RULES_ONLY, Job, order, rules_folder, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, header, order, rules_folder, running_job, wait_until
 from tests.e2e.test_rule_changes import Control
 from udfs.kafka_topics import CONFIG
 
@@ -79,7 +79,7 @@ def test_a_topic_that_is_there_is_taken(job: Job, control: Control) -> None:
     event = order(200)
     job.produce(job.topics.events, event.session_id.encode(), event.SerializeToString(), event.event_time_ms)
     campaign = job.topics.prefix + "campaign.spring"
-    wait_until(lambda: event.event_id in [dict(each.headers())["event-id"].decode() for each in job.read(campaign)], "the order")
+    wait_until(lambda: event.event_id in [header(each, "event-id").decode() for each in job.read(campaign)], "the order")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from confluent_kafka import Producer
 from shop.v1.events_pb2 import Event
 
 from scripts.stack import Stack
-from tests.e2e.harness import RULES_ONLY, Job, now_ms, order, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, header, now_ms, order, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -42,6 +43,10 @@ def view(session_id: str) -> Event:
 
 def accepted(job: Job, rule: dict[str, Any]) -> None:
     assert {answer["status"] for answer in job.push_rule(rule)} == {"accepted"}
+
+
+def is_ordered(job: Job, event: Event) -> bool:
+    return event.event_id in job.routed_ids("orders")
 
 
 def test_200_changes_lose_double_and_reorder_nothing(job: Job) -> None:
@@ -85,7 +90,7 @@ def test_a_rule_that_aggregates(job: Job) -> None:
         if event.event_id not in job.routed_ids("orders"):  # else a copy of an event that is there already
             event.event_time_ms = now_ms()
         send(job, event)
-        wait_until(lambda event=event: event.event_id in job.routed_ids("orders"), "the order itself")
+        wait_until(partial(is_ordered, job, event), "the order itself")
     wait_until(lambda: orders[3].event_id in job.routed_ids("payments"), "the fourth order")
     mine = [each for each in job.routed_ids("payments") if each in {event.event_id for event in orders}]
     assert sorted(mine) == sorted([orders[2].event_id, orders[3].event_id])
@@ -99,7 +104,7 @@ def test_a_rule_that_aggregates(job: Job) -> None:
     for event in more:
         event.user_id, event.event_time_ms = "agg-user", now_ms()
         send(job, event)
-        wait_until(lambda event=event: event.event_id in job.routed_ids("orders"), "the order itself")
+        wait_until(partial(is_ordered, job, event), "the order itself")
     wait_until(lambda: more[1].event_id in job.routed_ids("payments"), "the sixth order: what was counted before stays")
     assert more[0].event_id not in job.routed_ids("payments")
 
@@ -138,9 +143,9 @@ def test_a_destination_with_a_form_of_its_own(job: Job) -> None:
     send(job, event)
     wait_until(lambda: event.event_id in job.routed_ids("fraud-detection"), "the masked event")
     (message,) = [
-        each for each in job.read(job.topics.routed()["fraud-detection"]) if dict(each.headers())["event-id"].decode() == event.event_id
+        each for each in job.read(job.topics.routed()["fraud-detection"]) if header(each, "event-id").decode() == event.event_id
     ]
-    seen = Event.FromString(message.value())
+    seen = Event.FromString(message.value() or b"")
     assert message.key() == b"DE"
     assert (seen.event_id, seen.source.country, seen.source.ip, seen.session_id) == (event.event_id, "DE", "", "")
     assert len(seen.user_id) == 32

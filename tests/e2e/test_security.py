@@ -166,7 +166,7 @@ def test_the_dashboard_reads_with_its_acls_and_listens_on_loopback(site: Secured
         first = process.stdout.readline()
         assert first, process.stderr.read()
         url = first.split()[-1]
-        wait_until(lambda: _health(url)["kafka"], "Kafka's answer")
+        wait_until(lambda: bool(_health(url)["kafka"]), "Kafka's answer")
         assert _listening(process.pid) == {"127.0.0.1"}
     finally:
         process.terminate()
@@ -191,7 +191,7 @@ def test_secrets_are_nowhere_to_be_read(site: Secured) -> None:
     for path in _files(site.flink.workdir, site.kafka.workdir / "logs"):
         content = path.read_bytes()
         read += len(content)
-        found += [(name, path) for name, spelling in _spellings(site) if spelling.encode() in content]
+        found += [(name, str(path)) for name, spelling in _spellings(site) if spelling.encode() in content]
     assert found == []
     assert read > 1_000_000, "logs and checkpoints are there"
 

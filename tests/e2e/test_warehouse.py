@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +166,18 @@ def test_every_record_takes_effect_once_whatever_is_killed(stack: Stack, postgre
         insights = Insights(stack.bootstrap, job.topics)
         with job.generating("--rate", "500", "--seed", "3"), warehouse.running():
 
+            def has_more(table: str, rows: int) -> bool:
+                return warehouse.count(table) > rows
+
+            def failed_again(failures: int) -> bool:
+                return tries(warehouse) > failures + 1
+
             def progress(what: str) -> None:
                 """Waits until rows of the job and of the other insights have come since now."""
                 before = warehouse.count("sales_by_category"), warehouse.count("fraud_alerts")
                 insights.send(500)
                 for table, rows in zip(("sales_by_category", "fraud_alerts"), before, strict=True):
-                    wait_until(lambda table=table, rows=rows: warehouse.count(table) > rows, f"rows of {table} {what}")
+                    wait_until(partial(has_more, table, rows), f"rows of {table} {what}")
 
             progress("at the start")
             for _ in range(3):
@@ -182,7 +189,7 @@ def test_every_record_takes_effect_once_whatever_is_killed(stack: Stack, postgre
                 postgres.crash()
                 insights.send(500)
                 failures = tries(warehouse)
-                wait_until(lambda failures=failures: tries(warehouse) > failures + 1, "tries while the database is away")
+                wait_until(partial(failed_again, failures), "tries while the database is away")
                 postgres.start()
                 progress("after the database crashed")
             assert PASSWORD not in warehouse.command_line

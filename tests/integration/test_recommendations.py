@@ -26,7 +26,7 @@ from tests.integration.mini import Rows
 pytestmark = pytest.mark.integration
 
 TOPICS = {"recommendations_by_product": BY_PRODUCT, "recommendations_by_user": BY_USER, "trending_by_category": TRENDING}
-LENGTHS = {"recommendation_window_ms": 10_000, "recommendation_half_life_ms": 60_000, "trending_half_life_ms": 20_000}
+LENGTHS: dict[str, Any] = {"recommendation_window_ms": 10_000, "recommendation_half_life_ms": 60_000, "trending_half_life_ms": 20_000}
 BASE_MS = 1_790_000_000_000
 SHOP_MS = BASE_MS + 60_000
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from shop.v1.events_pb2 import Event
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.integration
 TABLES = {"sales_by_category": SALES, "sales_per_minute": PER_MINUTE, "top_products": TOP_PRODUCTS, "funnel_by_category": FUNNEL,
           "closed_sessions": SESSIONS}  # fmt: skip
 KEYS = {SALES: "category", PER_MINUTE: "currency", TOP_PRODUCTS: "currency", FUNNEL: "category", SESSIONS: "session_id"}
-WINDOWS = {"window_ms": 10_000, "slide_ms": 1_000, "totals_ms": 5_000, "session_gap_ms": 3_000, "payment_within_ms": 4_000}
+WINDOWS: dict[str, Any] = {"window_ms": 10_000, "slide_ms": 1_000, "totals_ms": 5_000, "session_gap_ms": 3_000, "payment_within_ms": 4_000}
 # Of each run: its parallelism, and the steps in which it sees the end of sessions.
 RUNS = {"parallelism 1, exact sessions": (1, 1), "parallelism 2, sessions in steps": (2, 1_000)}
 BASE_MS = START_MS - 60_000  # a minute before the simulated shop opens
@@ -92,7 +93,7 @@ def entries() -> list[Entry]:
     return drawn + shop_entries(1_500)
 
 
-@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS)
+@pytest.fixture(scope="module", params=list(RUNS.values()), ids=list(RUNS))
 def step_ms_and_rows(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, entries: list[Entry]
 ) -> Iterator[tuple[int, Rows]]:

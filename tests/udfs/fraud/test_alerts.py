@@ -16,7 +16,7 @@ WINDOW_MS = 600_000
 
 
 def firing(rule_id: str = "a", time_ms: int = 0, score: int = 50, **changes: Any) -> Firing:
-    fields = {
+    fields: dict[str, Any] = {
         "version": 1, "signal": "velocity", "by": "user", "key": "u-1", "value": 4.0, "limit": 3.0, "text": f"because of {rule_id}",
         "evidence": ("e-0", f"e-{time_ms}"), "event_id": f"e-{time_ms}", "session_id": "s-1", "user_id": "u-1", "order_id": "o-1",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ HOUR = 60 * MINUTE
 
 
 def seen(kind: str, time_ms: float, number: int = 0, **fields: Any) -> Sighting:
-    parts = {"by": "user", "key": "u-1", "what": "orders", "window_ms": 10 * MINUTE, "user_id": "u-1", "order_id": f"o-{number}"} | fields
+    parts: dict[str, Any] = {"by": "user", "key": "u-1", "what": "orders", "window_ms": 10 * MINUTE, "user_id": "u-1"}
+    parts |= {"order_id": f"o-{number}"} | fields
     return Sighting("r/m", "r", 3, kind, 50, f"e-{number}", "s-1", int(time_ms), **parts)
 
 
@@ -133,7 +135,7 @@ def test_accounts_say_who_was_there() -> None:
     assert firing.evidence == ("e-0", "e-1", "e-2")
 
 
-def amounts(values: list[float], **fields: Any) -> list[Sighting]:
+def amounts(values: Sequence[float], **fields: Any) -> list[Sighting]:
     parts = {"over": 3, "min_count": 4, "floor": 0.1, "currency": "USD"} | fields
     return [seen("deviation", number, number, amount_minor=value, **parts) for number, value in enumerate(values)]
 

@@ -17,7 +17,9 @@ class Key:
     """State, timers and clock of one key, and the context that a stage is called with."""
 
     def __init__(self, stage: Any) -> None:
-        self.stage, self.text, self.now_ms, self.timers = stage, None, 1_000, []
+        self.stage, self.now_ms = stage, 1_000
+        self.text: str | None = None
+        self.timers: list[int] = []
         self.reads = self.writes = 0
         stage.open(self)
 
@@ -45,6 +47,9 @@ class Key:
     def clear(self) -> None:
         self.text = None
 
+    def remembers(self) -> bool:
+        return self.text is not None
+
     # what happens to it
     def send(self, *row: Any) -> list[Any]:
         return list(self.stage.process_element(row, self))
@@ -63,7 +68,7 @@ def bundle(*sightings: Sighting) -> str:
 
 
 def sighting(number: int, part: str = "r/m", **changes: Any) -> Sighting:
-    fields = {"what": "orders", "by": "user", "key": "u", "user_id": "u", "window_ms": 10 * MINUTE, "over": 2} | changes
+    fields: dict[str, Any] = {"what": "orders", "by": "user", "key": "u", "user_id": "u", "window_ms": 10 * MINUTE, "over": 2} | changes
     return Sighting(part, part.partition("/")[0], 1, "velocity", 50, f"e-{number}", "s", number, **fields)
 
 
@@ -88,10 +93,10 @@ def test_what_is_remembered_goes_after_the_silence_and_not_before() -> None:
     key.send(told(1), 0)
     assert len(key.timers) == 1, "one timer for a key, however many events"
     key.wait_until(18 * MINUTE)
-    assert key.text is not None
+    assert key.remembers()
     assert len(key.timers) == 1
     key.wait_until(20 * MINUTE)
-    assert (key.text, key.timers) == (None, []), "neither state nor timer is left"
+    assert (key.remembers(), key.timers) == (False, []), "neither state nor timer is left"
     key.send(told(2), 0)
     assert len(key.timers) == 1
 
@@ -102,9 +107,9 @@ def test_a_longer_window_is_waited_for() -> None:
     key.send(told(0), 0)
     key.send(told(1, window_ms=60 * MINUTE), 0)
     key.wait_until(50 * MINUTE)
-    assert key.text is not None
+    assert key.remembers()
     key.wait_until(61 * MINUTE)
-    assert (key.text, key.timers) == (None, [])
+    assert (key.remembers(), key.timers) == (False, [])
 
 
 def test_several_rules_of_one_key_share_a_read_and_a_write() -> None:
@@ -121,8 +126,8 @@ def test_a_rule_that_is_silent_is_forgotten_while_its_key_is_busy() -> None:
     key.send(told(1), 0)
     key.wait_until(11 * MINUTE)
     key.send(told(2), 0)
-    assert key.text is not None
-    assert set(orjson.loads(key.text)["memory"]) == {"r/m"}
+    assert key.remembers()
+    assert set(orjson.loads(key.text or "")["memory"]) == {"r/m"}
 
 
 @pytest.mark.parametrize(("among_first", "number", "fires"), [(0, 9, True), (3, 3, True), (3, 4, False)])

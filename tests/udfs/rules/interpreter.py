@@ -129,8 +129,8 @@ def kind(value: Any) -> str:
 
 
 def compare(found: Any, op: str, wanted: Any) -> bool:
-    is_equal = found == wanted
-    is_less = not is_equal and found < wanted if op not in ("==", "!=") else False
+    is_equal: bool = found == wanted
+    is_less: bool = not is_equal and found < wanted if op not in ("==", "!=") else False
     holding = {
         "==": is_equal,
         "!=": not is_equal,

@@ -203,14 +203,9 @@ def test_each_key_is_summed_by_itself(by: str, changes: dict[str, Any]) -> None:
 def test_a_card_is_one_key_whether_it_paid_or_failed() -> None:
     paid = samples.event("payment_processed")
     paid.payment_processed.card_fingerprint = "card-1"
-    both = rule(
-        {
-            "when": {
-                "events": ["payment_failed", "payment_processed"],
-                "aggregate": rule(by="card").when.aggregate.model_dump(exclude_unset=True),
-            }
-        }
-    )  # type: ignore[union-attr]
+    by_card = rule(by="card").when.aggregate
+    assert by_card is not None
+    both = rule({"when": {"events": ["payment_failed", "payment_processed"], "aggregate": by_card.model_dump(exclude_unset=True)}})
     assert told_of(both, paid).key == told_of(both, failed()).key
 
 

@@ -8,6 +8,7 @@ import pytest
 from shop.v1.events_pb2 import Event
 
 from tests.udfs import samples
+from udfs.documents import to_document
 from udfs.rules import conditions
 from udfs.rules.conditions import Slots, compile_when
 from udfs.rules.language import InvalidRule, When
@@ -279,7 +280,11 @@ def test_a_plain_path_builds_no_document(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_one_event_becomes_a_document_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Event] = []
-    to_document = conditions.to_document
-    monkeypatch.setattr(conditions, "to_document", lambda event: made.append(event) or to_document(event))
+
+    def counted(event: Event) -> Any:
+        made.append(event)
+        return to_document(event)
+
+    monkeypatch.setattr(conditions, "to_document", counted)
     assert holds({"path": "$..category", "op": "exists"}, {"path": "$..currency", "op": "exists"})
     assert len(made) == 1

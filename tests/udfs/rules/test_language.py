@@ -48,7 +48,7 @@ def aggregate(**changes: Any) -> dict[str, Any]:
     return samples.rule(when={"events": ["*"], "aggregate": chosen}, to=[{"topic": "orders", "order": "none"}])
 
 
-def signal(kind: str = "velocity", **changes: Any) -> dict[str, Any]:
+def signal(kind: str | None = "velocity", **changes: Any) -> dict[str, Any]:
     """A change to None takes the key away."""
     entries: dict[str, Any] = {"kind": kind, "score": 50}
     entries |= {"by": "user", "within": "10m", "over": 3} if kind in ("velocity", "accounts") else {}

@@ -20,7 +20,7 @@ from scripts.control.explain import explain
 from scripts.control.in_force import RuleTexts, read_in_force
 from scripts.control.lint import lint
 from scripts.control.output import CommandError, add_command, destinations, emit
-from scripts.control.reading import read_record, read_topic
+from scripts.control.reading import read_last, read_record
 from scripts.control.sources import RULES, event_type, made_on_demand, plural, read_event, read_rules, valid_rules, yaml_files
 from udfs.rules.language import schema
 from udfs.validation import InvalidEvent, decode
@@ -189,7 +189,7 @@ def _dry_run(options: argparse.Namespace) -> int:
         if rule.id in before and rule.version <= before[rule.id].version and repr(rule) != repr(before[rule.id])
     ]
     topic = options.topic or Topics(prefix=options.topic_prefix).events
-    effect = dry_run(read_topic(options.bootstrap, topic, options.last), before, before | candidate)
+    effect = dry_run(read_last(options.bootstrap, topic, options.last), before, before | candidate)
     emit(options, effect.as_json() | {"notes": stale}, [*effect.lines(), *stale])
     return 0
 

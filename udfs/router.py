@@ -1,6 +1,6 @@
 """The one Python stage: decodes, validates and routes each event by the rules in broadcast state.
 
-A thin adapter between Flink and the pure modules beside it. It is on the hot path: about half of the job's CPU time.
+A thin adapter between Flink and the pure modules beside it. It is on the hot path: every event passes it, in batches (udfs/batches.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pyflink.common import Types
 from pyflink.datastream import DataStream
@@ -11,6 +11,8 @@ from pyflink.table import StreamTableEnvironment
 from pyflink.util.java_utils import load_java_class
 
 from jobs import java_operators
+
+ROUTED: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "facts", "payload")
 
 
 def packed(tables: StreamTableEnvironment, query: str) -> DataStream:
@@ -24,11 +26,11 @@ def packed(tables: StreamTableEnvironment, query: str) -> DataStream:
 
 
 def unpacked(routed: DataStream) -> DataStream:
-    """Rows of the columns session_id, event_id, record_time_ms, ordered, unordered, facts, payload."""
+    """Rows of the columns ROUTED, by the names f0, f1, …"""
     jvm = get_gateway().jvm
     data_types = jvm.org.apache.flink.table.api.DataTypes
     text, number, binary = data_types.STRING(), data_types.BIGINT(), data_types.BYTES()
-    row = _row(session_id=text, event_id=text, record_time_ms=number, ordered=text, unordered=text, facts=text, payload=binary)
+    row = _row(f0=text, f1=text, f2=number, f3=text, f4=text, f5=text, f6=binary)
     j_type = jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(row.getLogicalType())
     return java_operators.apply(routed, "UnpackRouted", "unpack-routed", j_type)
 

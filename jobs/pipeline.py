@@ -53,12 +53,15 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     # wrong clock moves time for all.
     schema = (
         Schema.new_builder()
-        .column_by_expression("event_time", "TO_TIMESTAMP_LTZ(record_time_ms, 3)")
+        .column_by_expression("event_time", "TO_TIMESTAMP_LTZ(f2, 3)")
         .column_by_expression("arrival", "PROCTIME()")
         .watermark("event_time", "SOURCE_WATERMARK()")
         .build()
     )
-    tables.create_temporary_view("decoded", tables.from_data_stream(crossing.unpacked(routed), schema))
+    tables.create_temporary_view("decoded_raw", tables.from_data_stream(crossing.unpacked(routed), schema))
+    # Not so named from the start: the uid of Deduplicate is of the names that it sees, and its state is in savepoints of 0.1.0.
+    columns = ", ".join(f"f{index} AS {name}" for index, name in enumerate(crossing.ROUTED))
+    tables.execute_sql(f"CREATE TEMPORARY VIEW decoded AS SELECT {columns}, event_time, arrival FROM decoded_raw")
 
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
     tables.execute_sql("""

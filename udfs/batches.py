@@ -9,7 +9,8 @@ In (made by jobs/PackEvents.java), one event behind the other, big endian:
 
 Out (taken apart by jobs/UnpackRouted.java):
 
-    int64 record time in ms, int32 sizes of the five texts and of the payload, the texts (ROUTED_TEXTS, as UTF-8), the payload
+    int64 record time in ms; int32 sizes of session_id, event_id, ordered, unordered, facts and of the payload; then these five as UTF-8,
+    and the payload
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
-
-ROUTED_TEXTS: Final = ("session_id", "event_id", "ordered", "unordered", "facts")
 
 _IN: Final = Struct(">iiqq")
 _OUT: Final = Struct(">qiiiiii")

@@ -3,7 +3,7 @@
  *
  * <p>Flink does not keep watermarks. After a restore event time would begin anew, and what had been late would be punctual, behind
  * events of its session that are out, and for windows that are closed. Compiled by Flink itself where it runs (Janino: no generics, no
- * lambdas); see jobs/event_time.py.
+ * lambdas); see jobs/event_time.py and jobs/java_operators.py.
  */
 public class KeepEventTime extends org.apache.flink.streaming.api.operators.AbstractStreamOperator
     implements org.apache.flink.streaming.api.operators.OneInputStreamOperator {

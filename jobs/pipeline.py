@@ -9,28 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 from pyflink.common import Types
-from pyflink.datastream import DataStream, StreamExecutionEnvironment
-from pyflink.java_gateway import get_gateway
+from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
-from jobs import fraud, recommendations, sales
+from jobs import crossing, fraud, recommendations, sales
 from jobs.settings import Settings
 from jobs.sharing import share
 from jobs.sql import epoch_ms, headers, route, topics_of
 from udfs.aggregator import AGGREGATED_FIELDS, AGGREGATED_TYPE, Aggregator, observation_key
 from udfs.fraud.sightings import SIGNAL_MARK
-from udfs.router import (
-    OFFSET_DIGITS,
-    PARTITION_DIGITS,
-    ROUTED_FIELDS,
-    ROUTED_TYPE,
-    TIMESTAMP_DIGITS,
-    EventRouter,
-    RouterSettings,
-    dead_letter_tag,
-    rule_status_tag,
-    rules_state,
-)
+from udfs.router import BATCH_TYPE, EventRouter, RouterSettings, dead_letter_tag, rule_status_tag, rules_state
 from udfs.rules.engine import AGGREGATE_MARK
 from udfs.ticker import TICK_TYPE, Ticker
 from udfs.topic_maker import RULE_TYPE, TopicMaker
@@ -44,8 +32,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     topics = settings.topics
     statements = tables.create_statement_set()
 
-    # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python ---------------------------
-    events = _packed_events(tables, topics.heartbeat)
+    # -- 1. Decode, validate, evaluate the rules: the one crossing between the JVM and Python, in batches ---------------------------
+    events = crossing.packed(tables, f"""
+        SELECT `value`, `partition`, `offset`, GREATEST({epoch_ms("record_time")}, 0) FROM events WHERE `topic` <> '{topics.heartbeat}'""")
     rules = tables.to_data_stream(tables.sql_query("SELECT rule_id, rule, CAST(NULL AS STRING) AS refusal FROM rules"))
     if router.topics is not None:
         # Never chained, else the job at parallelism 1 would be another graph than at 2, and could not be restored from its savepoint.
@@ -53,7 +42,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         rules = maker.name("make-topics").uid("make-topics")
     routed = (
         events.connect(rules.broadcast(rules_state()))
-        .process(EventRouter(router), ROUTED_TYPE)
+        .process(EventRouter(router), BATCH_TYPE)
         .name("decode-and-route")
         .uid("decode-and-route")
     )
@@ -62,7 +51,6 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
 
     # Event time is the record's timestamp, as for the watermark that the source made per Kafka partition: no client with a
     # wrong clock moves time for all.
-    columns = ", ".join(f"f{index} AS {name}" for index, name in enumerate(ROUTED_FIELDS))
     schema = (
         Schema.new_builder()
         .column_by_expression("event_time", "TO_TIMESTAMP_LTZ(f2, 3)")
@@ -70,7 +58,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         .watermark("event_time", "SOURCE_WATERMARK()")
         .build()
     )
-    tables.create_temporary_view("decoded_raw", tables.from_data_stream(routed, schema))
+    tables.create_temporary_view("decoded_raw", tables.from_data_stream(crossing.unpacked(routed), schema))
+    # Not so named from the start: the uid of Deduplicate is of the names that it sees, and its state is in savepoints of 0.1.0.
+    columns = ", ".join(f"f{index} AS {name}" for index, name in enumerate(crossing.ROUTED))
     tables.execute_sql(f"CREATE TEMPORARY VIEW decoded AS SELECT {columns}, event_time, arrival FROM decoded_raw")
 
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
@@ -179,21 +169,3 @@ _SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING"
 _IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
 _LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
 
-
-def _packed_events(tables: StreamTableEnvironment, heartbeat_topic: str) -> DataStream:
-    """The events as one byte string each: the value, then partition, offset and timestamp as digits.
-
-    Dead letters must name their origin, and a DataStream KafkaSource gives Python the value only. A row of value,
-    partition and offset costs twice the CPU time of bare bytes on the way into Python (docs/design-choices.md); this
-    packing costs next to nothing.
-    """
-    packed = tables.sql_query(f"""
-        SELECT ENCODE(CONCAT(
-          COALESCE(DECODE(`value`, 'ISO-8859-1'), ''),
-          LPAD(CAST(`partition` AS STRING), {PARTITION_DIGITS}, '0'),
-          LPAD(CAST(`offset` AS STRING), {OFFSET_DIGITS}, '0'),
-          LPAD(CAST(GREATEST({epoch_ms("record_time")}, 0) AS STRING), {TIMESTAMP_DIGITS}, '0')), 'ISO-8859-1')
-        FROM events WHERE `topic` <> '{heartbeat_topic}'""")
-    # PyFlink's to_data_stream has no way to ask for a plain type; Java's has.
-    as_bytes = get_gateway().jvm.org.apache.flink.table.api.DataTypes.BYTES()
-    return DataStream(tables._j_tenv.toDataStream(packed._j_table, as_bytes))

@@ -1,6 +1,6 @@
 """The one Python stage: decodes, validates and routes each event by the rules in broadcast state.
 
-A thin adapter between Flink and the pure modules beside it. It is on the hot path: about half of the job's CPU time.
+A thin adapter between Flink and the pure modules beside it. It is on the hot path: every event passes it, in batches (udfs/batches.py).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pyflink.datastream.functions import BroadcastProcessFunction, RuntimeContex
 from pyflink.datastream.state import MapStateDescriptor
 
 from udfs import metrics
+from udfs.batches import Record, records, routed
 from udfs.dead_letters import DeadLetterShare
 from udfs.facts import facts
 from udfs.kafka_client import Brokers
@@ -29,25 +30,13 @@ from udfs.validation import REASONS, InvalidEvent, decode
 
 log = logging.getLogger(__name__)
 
-# The origin that jobs/pipeline.py appends to each value, as decimal digits: partition, offset, record timestamp (ms).
-PARTITION_DIGITS: Final = 6
-OFFSET_DIGITS: Final = 19
-TIMESTAMP_DIGITS: Final = 19
-ORIGIN_DIGITS: Final = PARTITION_DIGITS + OFFSET_DIGITS + TIMESTAMP_DIGITS
-
-_PUBLISH_EVERY: Final = 64
-"""Events between two updates of the metrics; dead letters and rule updates are published at once."""
-
 COUNTED: Final = "counted"
 """Status of a record that reports the counters of a rule in force."""
 RULE_COUNTERS: Final = ("evaluated", "matched", "shadow_matched", "errors", "time_us")
 """Of one subtask, since the rule came into force there; time is an estimate from samples."""
 
-# What leaves the stage for every valid event. A tuple and not a Row: Row costs 8 us more per event in PyFlink 2.3.
-ROUTED_FIELDS: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "facts", "payload")
-ROUTED_TYPE: Final = Types.TUPLE(
-    [Types.STRING(), Types.STRING(), Types.LONG(), Types.STRING(), Types.STRING(), Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())]
-)
+BATCH_TYPE: Final = Types.PRIMITIVE_ARRAY(Types.BYTE())
+"""What comes in and what goes out: udfs/batches.py."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ def rules_state() -> MapStateDescriptor:
 
 
 class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
-    """Input: packed event bytes, and rule records RULE_FIELDS. Output: ROUTED_TYPE, dead letters, rule statuses."""
+    """Input: batches of events, and rule records RULE_FIELDS. Output: batches of routed events, dead letters, rule statuses."""
 
     def __init__(self, settings: RouterSettings) -> None:
         self._settings = settings
@@ -134,7 +123,7 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
             self._count_reason(reason, 0)
         self._rule_publishers: dict[str, metrics.Publisher] = {}
         self._reported: dict[str, tuple[int, ...]] = {}
-        self._next_report_ms = 0
+        self._next_report_ms = _now_ms() + settings.rule_counters_ms
         self._publisher = metrics.Publisher(
             self._metrics,
             {
@@ -148,29 +137,34 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
         )
 
     def process_element(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterable[Any]:
+        out: list[Any] = []
         if not self._restored:
-            return self._restore_and_process(value, ctx)
-        payload = value[:-ORIGIN_DIGITS]
-        self._events += 1
-        if not self._events % _PUBLISH_EVERY:
-            self._publisher.publish()
-            if _now_ms() >= self._next_report_ms:
-                return (*self._count_rules(), *self._process(value, payload))
-        return self._process(value, payload)
+            out += self._restore(ctx.get_broadcast_state(self._rules_state).items())
+        valid: list[bytes] = []
+        for record in records(value):
+            self._events += 1
+            try:
+                valid.append(self._routed(record))
+            except InvalidEvent as invalid:
+                self._share.count(True)
+                out.append(self._dead_letter(record, invalid))
+        self._publisher.publish()
+        if _now_ms() >= self._next_report_ms:
+            out += self._count_rules()
+        if valid:
+            out.append(b"".join(valid))
+        return out
 
-    def _process(self, value: bytes, payload: bytes) -> Iterable[Any]:
-        try:
-            record_time_ms = int(value[-TIMESTAMP_DIGITS:])
-            event, event_type = decode(payload, record_time_ms, self._max_clock_gap_ms, self._max_bytes)
-        except InvalidEvent as invalid:
-            self._share.count(True)
-            return (self._dead_letter(value, invalid),)
+    def _routed(self, record: Record) -> bytes:
+        """Raises InvalidEvent."""
+        payload, _, _, time_ms = record
+        event, event_type = decode(payload, time_ms, self._max_clock_gap_ms, self._max_bytes)
         self._share.count(False)
         route = self._route(event, event_type)
         if not (route.ordered or route.unordered):
             self._unrouted += 1
-        packed = facts(event, event_type) if self._with_facts else self._marks.get(event_type, "")
-        return ((event.session_id, event.event_id, record_time_ms, route.ordered, route.unordered, packed, payload),)
+        told = facts(event, event_type) if self._with_facts else self._marks.get(event_type, "")
+        return routed(time_ms, event.session_id, event.event_id, route.ordered, route.unordered, told, payload)
 
     def process_broadcast_element(self, value: Row, ctx: BroadcastProcessFunction.Context) -> Iterator[Any]:
         state = ctx.get_broadcast_state(self._rules_state)
@@ -186,10 +180,6 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
             log.warning("rule %s version %d %s: %s", update.rule_id, update.version, update.status, update.reason)
         self._publisher.publish()
         yield self._rule_status(update, digest=digest(text))
-
-    def _restore_and_process(self, value: bytes, ctx: BroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        yield from self._restore(ctx.get_broadcast_state(self._rules_state).items())
-        yield from self.process_element(value, ctx)
 
     def _restore(self, entries: Iterable[tuple[str, str]]) -> Iterator[Any]:
         """On the first element: broadcast state can't be read in open(). Says which rules are in force at the start."""
@@ -219,20 +209,16 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
             log.warning("rules that send to %s are out of force: it %s", topic, reason)
         return missing
 
-    def _dead_letter(self, value: bytes, invalid: InvalidEvent) -> tuple[OutputTag, Row]:
+    def _dead_letter(self, record: Record, invalid: InvalidEvent) -> tuple[OutputTag, Row]:
+        value, partition, offset, time_ms = record
         self._dead_letters += 1
-        origin = value[-ORIGIN_DIGITS:]
-        partition = int(origin[:PARTITION_DIGITS])
-        offset = int(origin[PARTITION_DIGITS:-TIMESTAMP_DIGITS])
         if self._share.warning_due(_now_ms()):
             log.warning(
                 "%.1f %% of the last records are dead letters: is a producer broken? Last one, partition %d offset %d: %s",
                 100 * self._share.share, partition, offset, invalid,
             )  # fmt: skip
-        self._publisher.publish()
         self._count_reason(invalid.reason, 1)
-        row = Row(invalid.reason, invalid.detail, partition, offset, int(origin[-TIMESTAMP_DIGITS:]), value[:-ORIGIN_DIGITS])
-        return self._dead_letter_tag, row
+        return self._dead_letter_tag, Row(invalid.reason, invalid.detail, partition, offset, time_ms, value)
 
     def _count_reason(self, reason: str, more: int) -> None:
         self._reasons[reason] = self._reasons.get(reason, 0) + more

@@ -4,7 +4,7 @@ One run over one small stream, drawn here; each test looks at one output.
 
     time (s)   0     1     2     3     4      5
     s-1        view              order(dup.)  payment      arrives: payment, view, order, order again
-    s-2              order                                 an order of two categories
+    s-ü              order                                 an order of two categories
     -                            malformed bytes
 """
 
@@ -49,7 +49,7 @@ def payment(event_id: str, session_id: str, at_s: int) -> Event:
 
 
 PAYMENT, VIEW = payment("e-5", "s-1", 5), view("e-0", "s-1", 0)
-ORDER, TWO_CATEGORIES = order("e-4", "s-1", 4, toys=60_000), order("e-1", "s-2", 1, toys=100, books=250)
+ORDER, TWO_CATEGORIES = order("e-4", "s-1", 4, toys=60_000), order("e-1", "s-ü", 1, toys=100, books=250)
 MALFORMED = b"\xff\xff\xff"
 
 

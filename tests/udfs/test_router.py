@@ -12,8 +12,9 @@ from pyflink.common import Row
 from tests.udfs import samples
 from tests.udfs.test_metrics import Group
 from udfs import router
+from udfs.batches import Record, pack, unpack_routed
 from udfs.kafka_client import Brokers
-from udfs.router import ORIGIN_DIGITS, EventRouter, RouterSettings
+from udfs.router import EventRouter, RouterSettings
 from udfs.rules.destinations import Destinations
 from udfs.rules.rulebook import digest
 from udfs.topics import Keeper, NoAnswerError
@@ -68,14 +69,14 @@ def stage(*baseline: str, destinations: Any = samples.TOPICS, topics: Brokers | 
     return made, state
 
 
-def packed() -> bytes:
+def record(offset: int = 0) -> Record:
     event = samples.event("order_placed")
-    return event.SerializeToString() + str(event.event_time_ms).rjust(ORIGIN_DIGITS, "0").encode()
+    return Record(event.SerializeToString(), 3, offset, event.event_time_ms)
 
 
 def send(to: EventRouter, state: State) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
     """Sends an order. Its ordered and unordered destinations, and what is told of rules: id, status, reason."""
-    return split(to.process_element(packed(), state))  # type: ignore[arg-type]
+    return split(to.process_element(pack(record()), state))  # type: ignore[arg-type]
 
 
 def push(to: EventRouter, state: State, rule_id: str, text: str | None, refusal: str | None = None) -> list[tuple[str, str, str]]:
@@ -86,8 +87,9 @@ def push(to: EventRouter, state: State, rule_id: str, text: str | None, refusal:
 
 def split(out: Iterable[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str, str]]]:
     rows = list(out)
-    told = [each[1] for each in rows if not isinstance(each[0], str)]
-    return [each[3:5] for each in rows if isinstance(each[0], str)], [(row[0], row[2], row[3]) for row in told]
+    told = [each[1] for each in rows if isinstance(each, tuple)]
+    batches = [each for each in rows if isinstance(each, bytes)]
+    return [event[3:5] for batch in batches for event in unpack_routed(batch)], [(row[0], row[2], row[3]) for row in told]
 
 
 def rule(rule_id: str, topic: str, version: int = 1) -> str:
@@ -101,6 +103,17 @@ def test_before_the_first_update_the_baseline_counts() -> None:
     assert send(stage_, state) == ([("orders", "")], []), "told once"
     assert push(stage_, state, "a", rule("a", "payments", 2)) == [("a", "accepted", "")]
     assert send(stage_, state) == ([("payments", "")], [])
+
+
+def test_a_batch_is_decided_event_by_event() -> None:
+    """What is broken leaves alone, with its origin; all others go on in their order."""
+    stage_, state = stage(rule("a", "orders"))
+    send(stage_, state)
+    good, broken = [record(offset) for offset in (7, 9)], Record(b"\xff\xff", 3, 8, 1_000)
+    dead, batch = stage_.process_element(pack(good[0], broken, good[1]), state)  # type: ignore[arg-type]
+    assert [(event[0], event[-1]) for event in unpack_routed(batch)] == [(each.time_ms, each.value) for each in good]
+    assert (dead[0].tag_id, list(dead[1])[2:]) == ("dead-letters", [3, 8, 1_000, b"\xff\xff"])
+    assert [each[0].tag_id for each in stage_.process_element(pack(broken), state)] == ["dead-letters"], "no batch of nothing"  # type: ignore[arg-type]
 
 
 def test_after_a_restore_the_state_counts_before_the_first_event() -> None:

@@ -1,0 +1,42 @@
+"""Small Java operators of our own, for what PyFlink has no operator for and Python would take a crossing for.
+
+Each is a file beside this one, shipped as text and compiled by Flink where it runs, as the planner's own operators are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pyflink.datastream import DataStream
+from pyflink.java_gateway import get_gateway
+
+
+def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) -> DataStream:
+    """The stream behind the operator `class_name`.
+
+    Args:
+        class_name: of the operator, and of the file that it is in.
+        name: of the operator in the graph, also its uid.
+        j_type: TypeInformation (Java) of what comes out; None: the type of what goes in.
+    """
+    gateway = get_gateway()
+    jvm = gateway.jvm
+    runtime = jvm.org.apache.flink.table.runtime
+    no_references = gateway.new_array(jvm.Object, 0)
+    configuration = jvm.org.apache.flink.configuration.Configuration()
+    operator = runtime.generated.GeneratedOperator(class_name, source(class_name), no_references, configuration)
+    j_stream = stream._j_data_stream
+    environment = j_stream.getExecutionEnvironment()
+    transformation = jvm.org.apache.flink.streaming.api.transformations.OneInputTransformation(
+        j_stream.getTransformation(), name, runtime.operators.CodeGenOperatorFactory(operator), j_type or j_stream.getType(),
+        environment.getParallelism(), False,
+    )  # fmt: skip
+    transformation.setUid(name)
+    environment.addOperator(transformation)
+    return DataStream(jvm.org.apache.flink.streaming.api.datastream.DataStream(environment, transformation))
+
+
+def source(class_name: str) -> str:
+    """The text of an operator."""
+    return Path(__file__).with_name(f"{class_name}.java").read_text()

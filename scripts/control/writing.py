@@ -18,9 +18,9 @@ from jobs.settings import Topics
 from scripts.control.log import Entry, State
 from scripts.control.output import CommandError
 from scripts.control.plans import Change, Plan, Planned
+from scripts.control.transaction import TIMEOUT_S, transaction
 from udfs.kafka_client import Brokers, of
 
-_TIMEOUT_S: Final = 30.0
 _ATTEMPTS: Final = 5
 _FENCED: Final = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
 
@@ -90,23 +90,17 @@ def _transaction(bootstrap: Brokers | str, topics: Topics, plan: Plan, author: A
             "log_level": 0,
         }
     )
-    producer.init_transactions(_TIMEOUT_S)
+    producer.init_transactions(TIMEOUT_S)
     state = read()
     planned = plan(state)
     now_ms = _now_ms()
     if not planned.changes:
         return Written(planned, state, now_ms)
-    producer.begin_transaction()
-    try:
+    with transaction(producer):
         for change in planned.changes:
             key = change.rule_id.encode()
             producer.produce(topics.rules, change.text.encode() if change.text is not None else None, key)
             producer.produce(topics.rule_audit, _entry(change, author, now_ms).encoded(), key)
-        producer.commit_transaction(_TIMEOUT_S)
-    except KafkaException as error:
-        if error.args[0].txn_requires_abort():  # left open, it would hide later changes from the job until it times out
-            producer.abort_transaction(_TIMEOUT_S)
-        raise
     return Written(planned, state, now_ms)
 
 

@@ -15,10 +15,10 @@ from kafka.errors import TopicAlreadyExistsError
 from jobs.settings import Topics
 from scripts.control.output import CommandError
 from scripts.control.reading import existing_topics, scan
+from scripts.control.transaction import TIMEOUT_S, transaction
 from scripts.stack.topics import REPLAYS
 from udfs.kafka_client import Brokers, of
 
-_TIMEOUT_S: Final = 30.0
 _BATCH: Final = 500
 """Records of one transaction: a few seconds at most, so that it does not hold back readers of the destinations."""
 _LARGEST: Final = 4 << 20
@@ -84,7 +84,7 @@ def carry_out(bootstrap: Brokers | str, topics: Topics, who: str, make_plan: Cal
         }
     )
     try:
-        producer.init_transactions(_TIMEOUT_S)
+        producer.init_transactions(TIMEOUT_S)
         plan = make_plan(read_ledger(bootstrap, topics))
         for items in _batches(plan.items):
             _write(producer, topics, who, items)
@@ -102,17 +102,11 @@ def _batches(items: tuple[Item, ...]) -> Iterator[tuple[Item, ...]]:
 def _write(producer: Producer, topics: Topics, who: str, items: Collection[Item]) -> None:
     """One transaction; raises KafkaException, and nothing of it is there then."""
     now_ms = time.time_ns() // 1_000_000
-    producer.begin_transaction()
-    try:
+    with transaction(producer):
         for item in items:
             note = {"who": who, "time_ms": now_ms, "topic": item.topic} | item.note
             producer.produce(item.topic, item.value, item.key, headers=list(item.headers), timestamp=item.time_ms)
             producer.produce(topics.replays, json.dumps(note).encode(), item.ledger_key)
-        producer.commit_transaction(_TIMEOUT_S)
-    except KafkaException as error:
-        if error.args[0].txn_requires_abort():  # left open, it would hold back readers until it times out
-            producer.abort_transaction(_TIMEOUT_S)
-        raise
 
 
 def _make_ledger(bootstrap: Brokers | str, topics: Topics) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from shop.v1.events_pb2 import (
@@ -116,6 +117,12 @@ def near_tables(rng: random.Random, products: Sequence[Product]) -> tuple[tuple[
 def line_item(product: Product, quantity: int, currency: str) -> LineItem:
     price = Money(amount_minor=product.price_minor, currency=currency)
     return LineItem(product_id=product.product_id, category=product.category, quantity=quantity, unit_price=price)
+
+
+@lru_cache(maxsize=16)
+def catalogue_of(seed: int, compact: bool) -> Catalogue:
+    """The catalogue of a shop, which its seed alone decides. Kept, since it takes longer to make than a thousand events."""
+    return build_catalogue(random.Random(seed), compact=compact)
 
 
 def build_catalogue(rng: random.Random, count: int = 800, compact: bool = False) -> Catalogue:

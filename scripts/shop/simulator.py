@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from shop.v1.events_pb2 import Event
 
-from scripts.shop.catalogue import build_catalogue
+from scripts.shop.catalogue import catalogue_of
 from scripts.shop.faults import FAULTS, Fault, broken_value
 from scripts.shop.fraudsters import Fraudsters, Label
 from scripts.shop.population import Population
@@ -120,7 +120,7 @@ class Shop:
         self.counts = Counts()
         self._settings = settings
         self._rng = rng = random.Random(f"{settings.seed}/{settings.start_ms}")
-        self._catalogue = build_catalogue(random.Random(settings.seed), compact=settings.compact)
+        self._catalogue = catalogue_of(settings.seed, settings.compact)
         # Both make ids unique between runs: two generators, or one started twice, must never invent the same event.
         salt = rng.getrandbits(26)
         self._salt = f"7{salt >> 14:03x}-{0x8000 | salt & 0x3FFF:04x}".encode()

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, insights, latency, rules_load, throughput
+from scripts.benchmark import alerts, costs, insights, latency, rules_load, skew, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -50,7 +50,7 @@ def main() -> None:
         with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
-                if options.only in (None, name):
+                if options.only == name or (options.only is None and name not in _ASKED_FOR):
                     part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
@@ -143,6 +143,15 @@ def _insights(stack: Stack, options: argparse.Namespace) -> None:
     print("\n".join(f"- {line}" for line in added), flush=True)
 
 
+def _skew(stack: Stack, options: argparse.Namespace) -> None:
+    skew.run(stack, options.events, options.job_options.split())
+
+
+def _costs(stack: Stack, options: argparse.Namespace) -> None:
+    _prefill(stack, options.events, options.compact)
+    costs.run(stack, options.events, _machine(), options.job_options.split())
+
+
 def _prefill(stack: Stack, events: int, compact: bool) -> None:
     """Fills the events topic, once for all parts."""
     done = stack.workdir / "prefilled"
@@ -174,7 +183,12 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput}
+_PARTS = {
+    "latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
+    "skew": _skew, "costs": _costs,
+}  # fmt: skip
+_ASKED_FOR = {"skew", "costs"}
+"""Parts that run only by --only."""
 
 if __name__ == "__main__":
     main()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts import vulnerabilities
+from scripts.benchmark import regression
 from scripts.stack import StackError, jars
 from scripts.stack.paths import ROOT
 
@@ -30,6 +31,8 @@ def main() -> None:
     _generated_code_is_fresh()
     if arguments == ["style"]:
         return
+    if not unit:
+        _costs_no_more()
     if unit:
         arguments = [*_UNIT, *arguments[1:]]
     else:
@@ -41,6 +44,18 @@ def main() -> None:
     with nullcontext() if unit else vulnerabilities.beside():
         code = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=_environment(), check=False).returncode
     sys.exit(code)
+
+
+def _costs_no_more() -> None:
+    """What Python does for every event must take no more CPU time than a commit ago."""
+    try:
+        verdict = regression.check()
+    except regression.NotComparable as reason:
+        print(f"millrace: CPU time per event not compared with the commit before: {reason}")
+        return
+    print(f"millrace: {verdict.line}")
+    if not verdict.ok:
+        sys.exit("millrace: the code has become slower")
 
 
 def _environment() -> dict[str, str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, costs, insights, latency, rules_load, skew, throughput
+from scripts.benchmark import alerts, costs, insights, latency, regression, rules_load, skew, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -38,11 +38,16 @@ def main() -> None:
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
+    parser.add_argument(
+        "--against", metavar="REV", help="only this: CPU time per event of what runs in Python, beside that of another revision; seconds"
+    )
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
     parser.add_argument(
         "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
     )
     options = parser.parse_args()
+    if options.against:
+        sys.exit(_against(options.against))
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
     print(_machine(), flush=True)
@@ -54,6 +59,16 @@ def main() -> None:
                     part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
+
+
+def _against(revision: str) -> int:
+    try:
+        verdict = regression.check(revision)
+    except regression.NotComparable as error:
+        print(f"millrace: {error}", file=sys.stderr)
+        return 2
+    print(verdict.line)
+    return 0 if verdict.ok else 1
 
 
 def _set_ups(text: str) -> list[tuple[str, str, str]]:

@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(_against(options.against))
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
-    print(_machine(), flush=True)
+    print(_machine(), flush=True, file=sys.stderr if options.only == "costs" else sys.stdout)  # that one prints a file
     try:
         with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
             stack.create_topics()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.benchmark.skew import Progress, Skewed, lines
+from scripts.benchmark.skew import Progress, Skewed, busiest, lines
 from scripts.benchmark.throughput import Throughput
 
 
@@ -18,6 +18,14 @@ def test_the_longest_stand_of_any_subtask() -> None:
 def test_nothing_seen() -> None:
     assert Progress().busiest_share() == 0
     assert Progress().longest_s == 0
+
+
+def test_the_operator_that_sees_every_event() -> None:
+    def vertex(name: str, records: int) -> dict[str, object]:
+        return {"id": f"{name}-{records}", "name": name, "metrics": {"read-records": records}}
+
+    assert busiest([vertex("Source", 99), vertex("OverAggregate[1]", 5), vertex("OverAggregate[2]", 60)]) == "OverAggregate[2]-60"
+    assert busiest([vertex("Source", 99), vertex("OverAggregate[1]", 0)]) is None
 
 
 def test_each_stream_is_compared_with_the_first() -> None:

@@ -122,11 +122,16 @@ def make(load: Load, costs: Costs) -> Plan:
         "flink_cpu_per_event", with_orders(job.flink_cpu_us, routing.flink_cpu_us) * wider, "us",
         f"measured {job.flink_cpu_us:g} us with {_named(job)}{_times('orders', more_orders)}{_times('size of an event', wider)}",
     )  # fmt: skip
+    slot_us = with_orders(1e6 / job.events_per_s, 1e6 / routing.events_per_s) * wider
     busiest_us = with_orders(job.busiest_thread_us, routing.busiest_thread_us) * wider
     cores = add("flink_cores", capacity * cpu_us / 1e6, "cores", f"capacity x {cpu_us:.1f} us")
     parallelism = add(
-        "task_managers", math.ceil(round(capacity * busiest_us / 1e6, 9)), "",
-        f"one slot each, so the parallelism too: capacity x {busiest_us:.1f} us of the busiest thread, rounded up",
+        "task_managers", math.ceil(round(capacity * slot_us / 1e6, 9)), "",
+        f"one slot each, so the parallelism too: capacity / {1e6 / slot_us:,.0f} events/s, what one slot was seen to do, rounded up",
+    )  # fmt: skip
+    add(
+        "task_managers_at_least", math.ceil(round(capacity * busiest_us / 1e6, 9)), "",
+        f"with cores to spare: capacity x {busiest_us:.1f} us of the busiest thread; a task is one thread",
     )  # fmt: skip
     add("cores_per_task_manager", cores / parallelism, "cores", "flink_cores / task_managers")
     partitions = add(

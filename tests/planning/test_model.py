@@ -37,19 +37,20 @@ def test_by_hand() -> None:
             "capacity": 2_000_000,  # 1 / 0.5 is more than 1 + 600 / 1200
             "flink_cpu_per_event": 100,
             "flink_cores": 200,
-            "task_managers": 80,
-            "cores_per_task_manager": 2.5,
-            "partitions": 160,
-            "max_parallelism": 2_048,  # 160 x 8 = 1280
+            "task_managers": 200,
+            "task_managers_at_least": 80,
+            "cores_per_task_manager": 1,
+            "partitions": 400,
+            "max_parallelism": 4_096,  # 400 x 8 = 3200
             "checkpoint_full": 3_600 * (1_000_000 * 50 + 100_000 * 300) / 1e9,
-            "state_per_task_manager": 288 / 80,
+            "state_per_task_manager": 288 / 200,
             "checkpoint_upload": 100,
             "broker_cores": 40,
             "kafka_traffic": 2 * (200 * 2 + 200 + 200 * 2),
             "brokers": 10,  # 10 by traffic (2000 MB/s at 200), 10 by CPU (40 cores / (8 x 0.5))
             "kafka_disk": 1_000_000 * 400 * 2 * 86_400 / 1e12,
-            "network_per_task_manager": 2 * (200 + 200 + 400 * 79 / 80) / 80 * 1e0,
-            "transactions": 14 * 80 / 2,
+            "network_per_task_manager": 2 * (200 + 200 + 400 * 199 / 200) / 200,
+            "transactions": 14 * 200 / 2,
         }
     )
 
@@ -139,7 +140,7 @@ def test_people_see_each_number_with_its_formula(capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "For 2,000,000 events/s" in printed
     assert "task managers" in printed
-    assert "of the busiest thread, rounded up" in printed
+    assert "what one slot was seen to do, rounded up" in printed
     assert f"Costs: {costs.load().measured.command}" in printed.replace("\n", " ")
 
 

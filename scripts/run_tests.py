@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
 from scripts import vulnerabilities
+from scripts.benchmark import regression
 from scripts.stack import StackError, jars
 from scripts.stack.paths import ROOT
 
-_PROTO = "shop/v1/events.proto"
+_UNIT: Final = ("-m", "not thorough and not integration and not e2e", "--hypothesis-profile=quick", "--numprocesses=auto",
+                "--dist=loadfile", "--maxprocesses=4")  # fmt: skip
+"""A file's tests in one process, since they share what they prepare. More than a few processes only collect the same tests more often."""
+_PROTO: Final = "shop/v1/events.proto"
 
 
 def main() -> None:
@@ -26,8 +32,10 @@ def main() -> None:
     _generated_code_is_fresh()
     if arguments == ["style"]:
         return
+    if not unit:
+        _costs_no_more()
     if unit:
-        arguments = ["-m", "not thorough and not integration and not e2e", *arguments[1:]]
+        arguments = [*_UNIT, *arguments[1:]]
     else:
         try:
             jars.ensure()
@@ -35,8 +43,25 @@ def main() -> None:
             sys.exit(f"millrace: {error}")
     sys.stdout.flush()
     with nullcontext() if unit else vulnerabilities.beside():
-        code = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, check=False).returncode
+        code = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=_environment(), check=False).returncode
     sys.exit(code)
+
+
+def _costs_no_more() -> None:
+    """What Python does for every event must take no more CPU time than a commit ago."""
+    try:
+        verdict = regression.check()
+    except regression.NotComparable as reason:
+        print(f"millrace: CPU time per event not compared with the commit before: {reason}")
+        return
+    print(f"millrace: {verdict.line}")
+    if not verdict.ok:
+        sys.exit("millrace: the code has become slower")
+
+
+def _environment() -> dict[str, str]:
+    """This one's, in which compiled code is kept: without, pytest rewrites the assertions of all tests each time, for three seconds."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _step(what: str, command: list[str]) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from scripts.stack import Stack
 from scripts.stack.processes import last_line
 
 QUICK = {"env.java.opts.taskmanager": "-XX:TieredStopAtLevel=1"}
 """A test's job lives for a minute: the second compiler takes more than it gives in that time."""
+
+
+settings.register_profile("quick", max_examples=20)
+"""`scripts/test unit` takes it: a fifth of the random examples that the whole suite tries."""
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests live until the end: without this, each full garbage collection goes through all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

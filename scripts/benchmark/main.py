@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, insights, latency, rules_load, throughput
+from scripts.benchmark import alerts, costs, insights, latency, regression, rules_load, skew, throughput
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -38,22 +38,37 @@ def main() -> None:
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
+    parser.add_argument(
+        "--against", metavar="REV", help="only this: CPU time per event of what runs in Python, beside that of another revision; seconds"
+    )
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
     parser.add_argument(
         "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
     )
     options = parser.parse_args()
+    if options.against:
+        sys.exit(_against(options.against))
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
-    print(_machine(), flush=True)
+    print(_machine(), flush=True, file=sys.stderr if options.only == "costs" else sys.stdout)  # that one prints a file
     try:
         with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
-                if options.only in (None, name):
+                if options.only == name or (options.only is None and name not in _ASKED_FOR):
                     part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
+
+
+def _against(revision: str) -> int:
+    try:
+        verdict = regression.check(revision)
+    except regression.NotComparable as error:
+        print(f"millrace: {error}", file=sys.stderr)
+        return 2
+    print(verdict.line)
+    return 0 if verdict.ok else 1
 
 
 def _set_ups(text: str) -> list[tuple[str, str, str]]:
@@ -143,6 +158,15 @@ def _insights(stack: Stack, options: argparse.Namespace) -> None:
     print("\n".join(f"- {line}" for line in added), flush=True)
 
 
+def _skew(stack: Stack, options: argparse.Namespace) -> None:
+    skew.run(stack, options.events, options.job_options.split())
+
+
+def _costs(stack: Stack, options: argparse.Namespace) -> None:
+    _prefill(stack, options.events, options.compact)
+    costs.run(stack, options.events, _machine(), options.job_options.split())
+
+
 def _prefill(stack: Stack, events: int, compact: bool) -> None:
     """Fills the events topic, once for all parts."""
     done = stack.workdir / "prefilled"
@@ -174,7 +198,12 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput}
+_PARTS = {
+    "latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
+    "skew": _skew, "costs": _costs,
+}  # fmt: skip
+_ASKED_FOR = {"skew", "costs"}
+"""Parts that run only by --only."""
 
 if __name__ == "__main__":
     main()

@@ -8,6 +8,7 @@ is that of all processes (Kafka, JobManager, TaskManagers and their Python worke
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scripts.benchmark import cpu
@@ -15,6 +16,8 @@ from scripts.stack import Stack, StackError
 
 _FROM, _TO = 0.10, 0.95
 _LONGEST_S = 1_200
+ORDERING = "OverAggregate"
+"""What the names of the operators that order begin with."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class _Sample:
     events: int
 
 
-def measure(stack: Stack, events: int, group_id: str, *options: str) -> Throughput:
-    """Runs the job over the prefilled topic of `events` records once."""
+def measure(stack: Stack, events: int, group_id: str, *options: str, watch: Callable[[str], None] = lambda job_id: None) -> Throughput:
+    """Runs the job over the prefilled topic of `events` records once, and calls `watch` with its id twice a second meanwhile."""
     job_id = stack.submit("--group-id", group_id, "--no-heartbeat", *options)
     samples: list[_Sample] = []
     deadline = time.monotonic() + _LONGEST_S
@@ -45,6 +48,7 @@ def measure(stack: Stack, events: int, group_id: str, *options: str) -> Throughp
                 reached = samples[-1].events if samples else 0
                 raise StackError(f"only {reached} of {events} events after {_LONGEST_S} s (job {stack.job_state(job_id)})")
             samples.append(_Sample(time.monotonic(), cpu.total_s(stack), cpu.by_thread_s(stack), ordered_events(stack, job_id)))
+            watch(job_id)
             time.sleep(0.5)
     finally:
         stack.cancel(job_id)
@@ -61,6 +65,6 @@ def measure(stack: Stack, events: int, group_id: str, *options: str) -> Throughp
 
 def ordered_events(stack: Stack, job_id: str) -> int:
     """Records that have reached the operator that orders sessions: of those that order, the one that sees every event."""
-    ordering = [each["id"] for each in stack.rest(f"/jobs/{job_id}")["vertices"] if each["name"].startswith("OverAggregate")]
+    ordering = [each["id"] for each in stack.rest(f"/jobs/{job_id}")["vertices"] if each["name"].startswith(ORDERING)]
     found = [stack.rest(f"/jobs/{job_id}/vertices/{vertex}/subtasks/metrics?get=numRecordsIn&agg=sum") for vertex in ordering]
     return max((int(metrics[0]["sum"]) for metrics in found if metrics), default=0)

@@ -81,7 +81,11 @@ def compare_recommendations(
     on_time: Iterable[ExpectedEvent], outputs: Outputs, terms: Terms, findings: Findings
 ) -> dict[str, WindowCount]:
     """Holds the topics of this module against the oracle; their counts by topic."""
-    expected = expect_recommendations(on_time, terms)
+    return compare_expected(expect_recommendations(on_time, terms), outputs, terms, findings)
+
+
+def compare_expected(expected: Expected, outputs: Outputs, terms: Terms, findings: Findings) -> dict[str, WindowCount]:
+    """The same against what `expect_recommendations` gave, for who holds many outputs against it."""
     return {
         BY_PRODUCT: _compare_products(expected, outputs.of_topic(BY_PRODUCT), terms, findings),
         TRENDING: _compare_trends(expected, outputs.of_topic(TRENDING), terms, findings),

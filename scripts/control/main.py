@@ -16,6 +16,7 @@ from scripts.control import changes, offline
 from scripts.control.output import CommandError
 from scripts.job_app import command as job
 from scripts.operate import command as operate
+from scripts.planning import command as planning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     changes.add_commands(commands)
     job.add_commands(groups)
     chaos.add_command(groups)
+    planning.add_commands(groups)
     operate.add_commands(groups, parser)
     own, job_options = job.split(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(own, argparse.Namespace(takes_job_options=False))

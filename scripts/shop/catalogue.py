@@ -8,8 +8,10 @@ that is what lets one process make more than 100,000 events a second.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from shop.v1.events_pb2 import (
@@ -118,11 +120,27 @@ def line_item(product: Product, quantity: int, currency: str) -> LineItem:
     return LineItem(product_id=product.product_id, category=product.category, quantity=quantity, unit_price=price)
 
 
-def build_catalogue(rng: random.Random, count: int = 800, compact: bool = False) -> Catalogue:
-    """`count` products over all categories; `compact` leaves out what makes a payload long (see `Settings.compact`)."""
-    products = []
+@lru_cache(maxsize=16)
+def catalogue_of(seed: int, compact: bool, hot_category: float = 0) -> Catalogue:
+    """The catalogue of a shop, which its settings alone decide. Kept, since it takes longer to make than a thousand events."""
+    return build_catalogue(random.Random(seed), compact=compact, hot_category=hot_category)
+
+
+def build_catalogue(rng: random.Random, count: int = 800, compact: bool = False, hot_category: float = 0) -> Catalogue:
+    """`count` products over all categories; `compact` leaves out what makes a payload long (see `Settings.compact`).
+
+    `hot_category`: the first category has that share of what is looked at, by popularity of its products.
+    """
+    products: list[Product] = []
+    picks = zipf_picks(count)
+    weights = Counter(picks)
+    hot = seen = 0
     for index in range(count):
         category, median_minor = CATEGORIES[rng.randrange(len(CATEGORIES))]
+        if hot_category:  # the most popular come first, so the share is met from the beginning on
+            seen += weights[index]
+            category, median_minor = CATEGORIES[0] if hot < hot_category * seen else CATEGORIES[1 + index % (len(CATEGORIES) - 1)]
+            hot += weights[index] if category == CATEGORIES[0][0] else 0
         price_minor = max(99, round(median_minor * rng.lognormvariate(0, 0.5)))
         name = f"p{index}" if compact else f"{category[:3].upper()}-{index:05d}"
         products.append(Product(name, category, price_minor))
@@ -147,7 +165,7 @@ def build_catalogue(rng: random.Random, count: int = 800, compact: bool = False)
     )
     return Catalogue(
         products=tuple(products),
-        picks=zipf_picks(count),
+        picks=picks,
         near=near_tables(rng, products),
         viewed=tuple(tuple(viewed(product, currency) for product in products) for currency in CURRENCIES),
         added=tuple(

@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--fraud", type=float, default=0.0, metavar="SHARE",
         help="share of the visitors who are attackers, 0 to 1; which events were theirs is written beside the ledger (.labels.jsonl)",
     )  # fmt: skip
+    parser.add_argument("--hot-session", type=float, default=0.0, metavar="SHARE", help="of the events that come from one session")
+    parser.add_argument("--hot-category", type=float, default=0.0, metavar="SHARE", help="of what is looked at that is of one category")
     parser.add_argument("--compact", action="store_true", help="events of about 64 bytes, for comparison with other benchmarks")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--clock-offset-ms", type=int, default=0, metavar="MS", help="a producer whose clock is so wrong (default 0)")
@@ -116,7 +118,9 @@ def _settings(args: argparse.Namespace, event_rate: float | None) -> Settings:
     sessions = args.sessions or (max(20, round(density * _THINK_S)) if density else _UNPACED_SESSIONS)
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4))
     start_ms = args.start_time if args.start_time is not None else time.time_ns() // 1_000_000
-    return Settings(seed=seed, start_ms=start_ms, sessions=sessions, compact=args.compact, fraud=args.fraud, disturbances=disturbances)
+    return Settings(
+        seed, start_ms, sessions, args.compact, args.fraud, args.hot_session, args.hot_category, disturbances
+    )  # fmt: skip
 
 
 def _event_rate(args: argparse.Namespace, parser: argparse.ArgumentParser) -> float | None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from shop.v1.events_pb2 import Event
 
-from scripts.shop.catalogue import build_catalogue
+from scripts.shop.catalogue import catalogue_of
 from scripts.shop.faults import FAULTS, Fault, broken_value
 from scripts.shop.fraudsters import Fraudsters, Identity, Label
 from scripts.shop.population import Population
@@ -78,6 +78,8 @@ class Settings:
     `compact` makes events of about 64 bytes, without user and source, for comparison with other projects' benchmarks.
     `fraud` is the share of the visitors who are attackers; with it, nobody is in the shop already at the start: an order whose views
     were before the first event would look like one of theirs.
+    `hot_session` is the share of the events that come from one session, which never ends; `hot_category` the share of what is looked at,
+    and so about that of what is sold, that is of one category.
     """
 
     seed: int = 1
@@ -85,11 +87,15 @@ class Settings:
     sessions: int = 3_000
     compact: bool = False
     fraud: float = 0
+    hot_session: float = 0
+    hot_category: float = 0
     disturbances: Disturbances = field(default_factory=Disturbances)
 
     def __post_init__(self) -> None:
         if not 0 <= self.fraud <= 1 or (self.fraud and self.compact):
             raise ValueError(f"fraud must be a share from 0 to 1, and 0 with compact events, got {self.fraud}")
+        if not (0 <= self.hot_session < 1 and 0 <= self.hot_category <= 1):
+            raise ValueError(f"hot_session and hot_category must be shares, got {self.hot_session} and {self.hot_category}")
 
 
 @dataclass(slots=True)
@@ -120,7 +126,7 @@ class Shop:
         self.counts = Counts()
         self._settings = settings
         self._rng = rng = random.Random(f"{settings.seed}/{settings.start_ms}")
-        self._catalogue = build_catalogue(random.Random(settings.seed), compact=settings.compact)
+        self._catalogue = catalogue_of(settings.seed, settings.compact, settings.hot_category)
         # Both make ids unique between runs: two generators, or one started twice, must never invent the same event.
         salt = rng.getrandbits(26)
         self._salt = f"7{salt >> 14:03x}-{0x8000 | salt & 0x3FFF:04x}".encode()
@@ -141,12 +147,12 @@ class Shop:
             return f"{self._session_salt & 0xFFFF:04x}{number:x}"
         return f"s-{self._session_salt:08x}{number:08x}"
 
-    def _new_session(self, now_ms: int) -> Session:
+    def _new_session(self, now_ms: int, session_id: str = "") -> Session:
         rng, settings = self._rng, self._settings
         customer = None if settings.compact or rng.random() < _STRANGERS else self._population.visit(now_ms, rng)
         if settings.fraud and rng.random() < settings.fraud:
             self._fraudsters.attack(now_ms, self._session_id)
-        return Session(self._session_id(), rng, settings.compact, customer)
+        return Session(session_id or self._session_id(), rng, settings.compact, customer)
 
     def _warm_session(self, now_ms: int) -> Session:
         """A visitor who is already somewhere on the way, so that orders come from the first second on; but with nothing to pay yet."""
@@ -181,6 +187,7 @@ class Shop:
         time_was, time_field = -1, b""
         fraudsters, act = self._fraudsters, None
         session: Session | Identity
+        hot = self._settings.hot_session
         for time_ms in times_ms:
             if held and held[0][0] <= time_ms:
                 out.extend(self.due(time_ms))
@@ -188,12 +195,12 @@ class Shop:
                 act = fraudsters.act(time_ms)
                 session, kind, payload = act.who, act.kind, act.payload
             else:
-                index = int(draw() * len(sessions))
+                index = 0 if hot and draw() < hot else int(draw() * len(sessions))
                 session = visitor = sessions[index]
                 kind, payload = visitor.step(rng, catalogue)
                 if visitor.stage == _OVER:
                     self._over(visitor, time_ms)
-                    sessions[index] = self._new_session(time_ms)
+                    sessions[index] = self._new_session(time_ms, visitor.key.decode() if hot and index == 0 else "")
             if time_ms != time_was:
                 time_was, time_field = time_ms, Event(event_time_ms=time_ms).SerializeToString()
             head = id_head + event_id(time_ms) + session.prefix + time_field + session.source

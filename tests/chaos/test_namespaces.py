@@ -125,6 +125,7 @@ def test_a_volume_that_is_read_only_or_full(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_nothing_of_it_is_left_on_the_machine(tmp_path: Path) -> None:
     inside("Volume(folder / 'volume', 4).mount()\nwires = Wires(1, folder)\nwires.up()\n(folder / 'volume' / 'file').touch()\n", tmp_path)
     assert list((tmp_path / "volume").iterdir()) == []

@@ -32,7 +32,7 @@ def records(seed: int) -> list[Record]:
     return shop.records(START_MS + number * 100 for number in range(36_000)) + shop.drain()
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (2, 3))])
 def run(request: pytest.FixtureRequest) -> tuple[list[dict[str, Any]], Expected]:
     """What the job's machines make of it, and what the checker expects."""
     made = records(request.param)

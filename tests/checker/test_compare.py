@@ -401,7 +401,7 @@ def test_contradictions_in_the_input_are_doubts() -> None:
 _RUN = Run.make(shop_entries(300))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 2, deadline=None)
 @given(st.data())
 def test_no_single_fault_goes_unseen(data: st.DataObject) -> None:
     """Any one output dropped, repeated, moved to another topic, or changed in a bit of its value, key, time or headers."""

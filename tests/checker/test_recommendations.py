@@ -13,7 +13,7 @@ from shop.v1.events_pb2 import Event
 from scripts.checker.compare import compare
 from scripts.checker.model import BY_PRODUCT, BY_USER, RECOMMENDATIONS, TRENDING, ExpectedEvent, Findings, Output, Outputs, Problem, Terms
 from scripts.checker.oracle import expect
-from scripts.checker.recommendations import compare_recommendations, expect_recommendations
+from scripts.checker.recommendations import Expected, compare_expected, compare_recommendations, expect_recommendations
 from tests.checker import ideal as shop
 from tests.checker.ideal import RULES, late_ids, shop_entries
 from tests.checker.ideal_recommendations import recommendation_outputs
@@ -36,9 +36,14 @@ def ideal(on_time: list[ExpectedEvent]) -> list[Output]:
     return recommendation_outputs(on_time, TERMS)
 
 
-def findings(on_time: list[ExpectedEvent], outputs: list[Output], terms: Terms = TERMS) -> dict[tuple[Problem, str], int]:
+@pytest.fixture(scope="module")
+def expected(on_time: list[ExpectedEvent]) -> Expected:
+    return expect_recommendations(on_time, TERMS)
+
+
+def findings(expected: Expected, outputs: list[Output], terms: Terms = TERMS) -> dict[tuple[Problem, str], int]:
     found = Findings()
-    compare_recommendations(on_time, Outputs.of(outputs), terms, found)
+    compare_expected(expected, Outputs.of(outputs), terms, found)
     return dict(found.counts)
 
 
@@ -71,7 +76,7 @@ def test_at_a_higher_parallelism_ties_are_left_out(on_time: list[ExpectedEvent],
     tied = [replace(event, time_ms=tied[place - 1].time_ms) if place % 50 == 49 else event for place, event in enumerate(tied)]
     terms = replace(TERMS, ties_in_log_order=False)
     assert len(expect_recommendations(tied, terms).unsure_products) > 5
-    assert findings(on_time, ideal, terms) == {}
+    assert findings(expect_recommendations(on_time, terms), ideal, terms) == {}
 
 
 Break = Callable[[dict[str, Any]], dict[str, Any]]
@@ -80,11 +85,13 @@ Break = Callable[[dict[str, Any]], dict[str, Any]]
 def altered(outputs: list[Output], topic: str, change: Break) -> list[Output]:
     """The last record of a topic that has two items whose scores are not the same, changed."""
     def fits(output: Output) -> bool:
+        if output.topic != topic:
+            return False
         row = json.loads(output.value or b"")
         best = [item["score"] for item in row.get("also_viewed", row.get("items", ()))[:2]]
-        return output.topic == topic and len(best) == 2 and best[0] > best[1] * 1.01
+        return len(best) == 2 and best[0] > best[1] * 1.01
 
-    place = max(place for place, output in enumerate(outputs) if fits(output))
+    place = next(place for place in reversed(range(len(outputs))) if fits(outputs[place]))
     row = json.loads(outputs[place].value or b"")
     return [*outputs[:place], outputs[place]._replace(value=json.dumps(change(row)).encode()), *outputs[place + 1 :]]
 
@@ -115,8 +122,8 @@ def raised(row: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=["order", "score", "best-missing", "stranger", "twice"],
 )
-def test_a_wrong_list(on_time: list[ExpectedEvent], ideal: list[Output], topic: str, change: Break) -> None:
-    found = findings(on_time, altered(ideal, topic, change))
+def test_a_wrong_list(expected: Expected, ideal: list[Output], topic: str, change: Break) -> None:
+    found = findings(expected, altered(ideal, topic, change))
     assert found[Problem.WRONG_SUM, topic] == 1
 
 
@@ -135,29 +142,27 @@ def test_a_wrong_list(on_time: list[ExpectedEvent], ideal: list[Output], topic: 
     ],
     ids=["time", "category", "key", "columns", "type", "session", "empty", "user", "order"],
 )
-def test_a_wrong_record(on_time: list[ExpectedEvent], ideal: list[Output], topic: str, change: Break, problem: Problem) -> None:
+def test_a_wrong_record(expected: Expected, ideal: list[Output], topic: str, change: Break, problem: Problem) -> None:
     outputs = altered(ideal, topic, change)
     if topic == BY_USER and change is swapped:  # only where the scores differ is the order wrong
         outputs = altered(ideal, topic, lambda row: row | {"items": [*row["items"][:-1], row["items"][-1] | {"score": 9.0}]})
-    assert (problem, topic) in findings(on_time, outputs)
+    assert (problem, topic) in findings(expected, outputs)
 
 
-def test_what_a_session_has_just_seen_is_not_for_it(on_time: list[ExpectedEvent], ideal: list[Output]) -> None:
-    visits = expect_recommendations(on_time, TERMS).visits
-
+def test_what_a_session_has_just_seen_is_not_for_it(expected: Expected, ideal: list[Output]) -> None:
     def seen(row: dict[str, Any]) -> dict[str, Any]:
-        _, recent = visits[row["session_id"], row["time_ms"]]
+        _, recent = expected.visits[row["session_id"], row["time_ms"]]
         return row | {"items": [{"product_id": min(recent), "score": 9.0}, *row["items"][1:]]}
 
-    assert findings(on_time, altered(ideal, BY_USER, seen)) == {(Problem.WRONG_SUM, BY_USER): 1}
+    assert findings(expected, altered(ideal, BY_USER, seen)) == {(Problem.WRONG_SUM, BY_USER): 1}
 
 
 @pytest.mark.parametrize("topic", RECOMMENDATIONS)
-def test_lost_and_doubled(on_time: list[ExpectedEvent], ideal: list[Output], topic: str) -> None:
+def test_lost_and_doubled(expected: Expected, ideal: list[Output], topic: str) -> None:
     """The last record of a key: what is left is out of date. One that comes twice is seen as well."""
     last = max(place for place, output in enumerate(ideal) if output.topic == topic)
-    assert findings(on_time, [*ideal[:last], *ideal[last + 1 :]]).get((Problem.LOST, topic)) == 1
-    assert findings(on_time, [*ideal, ideal[last]]).get((Problem.DOUBLED, topic)) == 1
+    assert findings(expected, [*ideal[:last], *ideal[last + 1 :]]).get((Problem.LOST, topic)) == 1
+    assert findings(expected, [*ideal, ideal[last]]).get((Problem.DOUBLED, topic)) == 1
 
 
 def test_by_hand() -> None:

@@ -16,6 +16,7 @@ from tests.docs.pages import ROOT, Command, anchors, commands, links, pages
 
 SCRIPTS: Final = ROOT / "scripts"
 _PYTEST: Final = {"--cov", "--durations"}
+_ADDS_AN_OPTION: Final = {"add_argument", "number"}
 
 
 @pytest.mark.parametrize("page", pages())
@@ -60,7 +61,7 @@ def unknown_words(command: Command) -> set[str]:
             unknown -= job_options()
         verbs = {part for word in command.words[:1] for part in word.split(",")}
         verbs |= {word.rstrip(",") for word in command.words[1:2] if command.words[0] == "rules" and re.fullmatch(r"[a-z-]+,?", word)}
-        unknown |= verbs - {"…", "rules", "job", "chaos", *verbs_in("control"), *verbs_in("operate")}
+        unknown |= verbs - {"…", "rules", "job", "chaos", *verbs_in("control"), *verbs_in("operate"), *verbs_in("planning")}
     return unknown
 
 
@@ -85,7 +86,7 @@ def options_of(script: str) -> frozenset[str]:
     package = (ROOT / module.group(1).replace(".", "/")).parent
     files = [*package.glob("*.py"), *SCRIPTS.glob("*.py")]
     if script == "millrace":
-        files += [path for folder in ("chaos", "job_app", "operate") for path in (SCRIPTS / folder).glob("*.py")]
+        files += [path for folder in ("chaos", "job_app", "operate", "planning") for path in (SCRIPTS / folder).glob("*.py")]
     if script == "demo":
         files += (SCRIPTS / "stack").glob("*.py")
     return frozenset(option for path in files for option in _options_in(path))
@@ -94,7 +95,7 @@ def options_of(script: str) -> frozenset[str]:
 def _options_in(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _ADDS_AN_OPTION:
             values = (each.value for each in node.args if isinstance(each, ast.Constant))
             found |= {value for value in values if isinstance(value, str) and value.startswith("--")}
         if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):

@@ -87,6 +87,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
     return left.value.code
 
 
+@pytest.mark.thorough
 def test_the_command_on_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [f"{event.session_id},,{event.items[0][0]},{event.items[0][1]},view,{event.time_ms}" for event in simulated(1, 20_000, 500)
              if event.kind == "V"]  # fmt: skip

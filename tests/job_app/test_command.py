@@ -59,6 +59,7 @@ def test_the_command_that_goes_on_can_be_typed(tmp_path: Path) -> None:
     assert words[words.index("--from-dir") + 1] == str(tmp_path)
 
 
+@pytest.mark.thorough
 def test_code_that_does_not_take_the_options_is_refused_before_anything_is_stopped(tmp_path: Path) -> None:
     check_options(ROOT, ("--parallelism=4",))
     with pytest.raises(CommandError, match=r"does not start: .*--nonsense=1") as refused:

@@ -71,6 +71,7 @@ def changed(tmp_path: Path) -> Path:
     return checkout
 
 
+@pytest.mark.thorough
 def test_two_versions_stand_side_by_side_in_one_interpreter(tmp_path: Path, changed: Path) -> None:
     folders = []
     for number, checkout in enumerate((ROOT, changed)):

@@ -28,8 +28,11 @@ promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool
 @promtool
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "rules", ALERTS), ("check", "config", CONF / "prometheus" / "prometheus.yaml"), ("test", "rules", CASES)],
-    ids=["rules", "configuration", "unit tests of the rules"],
+    [
+        pytest.param(("check", "rules", ALERTS), id="rules"),
+        pytest.param(("check", "config", CONF / "prometheus" / "prometheus.yaml"), id="configuration"),
+        pytest.param(("test", "rules", CASES), id="unit tests of the rules", marks=pytest.mark.thorough),
+    ],
 )
 def test_promtool_finds_no_fault(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.control.main import main
 from scripts.control.output import CommandError
-from scripts.operate import tail
+from scripts.operate import facts, tail
 from scripts.operate.show import length
 from scripts.operate.status import Status, lines
 from scripts.outputs.flink import Checkpoint
@@ -53,7 +53,8 @@ def test_lengths_of_time(ms: int | None, text: str) -> None:
     assert length(ms) == text
 
 
-def test_doctor_without_kafka_and_flink(capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_without_kafka_and_flink(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(facts, "_TIMEOUT_MS", 200)
     assert main(["doctor", *NOBODY]) == 2
     printed = capsys.readouterr().out
     assert "fail kafka    Kafka at 127.0.0.1:1 does not answer" in printed

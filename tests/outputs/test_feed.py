@@ -151,6 +151,7 @@ def test_records_come_without_the_prefix_and_silence_is_told(monkeypatch: pytest
         if offsets is None:
             ended.set()
 
+    monkeypatch.setattr(feed, "_ASK_EVERY_S", 0.0)
     run.feed._on_records, run.feed._on_offsets = got, told
     run.feed.run(ended)
     assert run.records == [Record("events.dead-letters", b"v", {"reason": b"malformed"}, 2, 9, b"", 5_000)]

@@ -47,6 +47,7 @@ def attacks(labels: list[Label], pattern: str) -> list[list[Label]]:
     return list(by_attack.values())
 
 
+@pytest.mark.thorough
 def test_same_seed_same_fraud_however_the_times_are_cut(run: tuple[list[Record], list[Label]]) -> None:
     shop = Shop(SETTINGS)
     times = [START_MS + number * STEP_MS for number in range(EVENTS)]

@@ -123,6 +123,28 @@ class TestAsInAShop:
         assert 5 < sum(lengths.values()) / len(lengths) < 40
 
 
+class TestSkew:
+    def test_one_session_has_its_share_and_never_ends(self) -> None:
+        records = make(replace(SMALL, sessions=500, hot_session=0.2, disturbances=CLEAN), 5_000)
+        (key, hottest), (_, second) = Counter(record.key for record in records).most_common(2)
+        assert 0.18 < hottest / len(records) < 0.22
+        assert second < 100
+        events = decoded([record for record in records if record.key == key])
+        assert sum(event.HasField("order_placed") for event in events) > 5, "it goes on behind an order"
+
+    def test_one_category_has_its_share_of_the_sales(self) -> None:
+        events = decoded(make(replace(SMALL, hot_category=0.8, disturbances=CLEAN), 20_000))
+        lines = Counter(line.category for event in events for line in event.order_placed.lines)
+        (_, hottest), (_, second) = lines.most_common(2)
+        assert 0.7 < hottest / lines.total() < 0.9
+        assert second / lines.total() < 0.1
+
+    @pytest.mark.parametrize("shares", [{"hot_session": 1.0}, {"hot_session": -0.1}, {"hot_category": 1.1}], ids=str)
+    def test_impossible_shares(self, shares: dict[str, float]) -> None:
+        with pytest.raises(ValueError, match="must be shares"):
+            replace(SMALL, **shares)  # type: ignore[arg-type]
+
+
 class TestDisturbances:
     def test_none(self) -> None:
         records = make(replace(SMALL, disturbances=CLEAN))

@@ -75,6 +75,7 @@ def test_nesting_up_to_protobufs_own_limit_is_kept() -> None:
     assert event.SerializeToString() == value
 
 
+@pytest.mark.thorough
 def test_very_many_unknown_fields() -> None:
     """Without a payload, so that all of them are looked through for one of a newer kind."""
     event = samples.event()

@@ -84,7 +84,7 @@ def test_another_limit_or_window_finds_what_is_remembered() -> None:
     assert marks(play([*before, seen("velocity", 5 * MINUTE, 5, over=3, window_ms=4 * MINUTE)])[0]) == ". . . . . 4"
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@settings(derandomize=True, database=None, deadline=None)
 @given(
     st.sampled_from(["velocity", "accounts"]),
     st.lists(st.tuples(st.integers(0, 40 * MINUTE), st.integers(0, 200)), max_size=150),
@@ -164,7 +164,7 @@ def test_who_spends_more_from_now_on_is_believed_after_a_while() -> None:
     assert fired[-1] is None
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@settings(derandomize=True, database=None, deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=2, max_size=60))
 def test_mean_and_deviation_are_those_of_the_amounts(values: list[int]) -> None:
     """Welford's recurrence against the textbook."""

@@ -90,7 +90,7 @@ def test_timeline(settings_: dict[str, Any], steps: list[tuple[float, float, boo
         assert buckets == kept
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+@settings(derandomize=True, database=None, deadline=None, max_examples=settings().max_examples * 2)
 @given(
     st.sampled_from([1, 59, 60, 61, 1_000, MINUTE, 10 * MINUTE, 60 * MINUTE]),
     st.lists(st.tuples(st.integers(0, 20 * 60 * MINUTE) | st.integers(0, 70), st.integers(1, 5)), max_size=300),

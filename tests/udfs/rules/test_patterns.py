@@ -11,7 +11,7 @@ LARGE = "(a{1,500}b{1,500}){1,2}"
 PATTERNS = ("^sale$", "sale", "s.*e", "[0-9]+", "", "^$", "ä+", "(?i)SALE", LARGE)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
+@settings(derandomize=True, database=None, deadline=None, max_examples=settings().max_examples * 2)
 @given(st.lists(st.sampled_from(PATTERNS), max_size=12), st.sampled_from(["", "sale", "a sale 7", "SALE", "ä", "ab", "\x00\n"]))
 def test_together_as_alone(patterns: list[str], text: str) -> None:
     together = PatternSet()

@@ -151,14 +151,16 @@ class Traffic:
             report = reports[fault, copy] if fault or copy else plain
             while True:
                 try:
-                    produce(topic, value, key, timestamp=timestamp_ms, on_delivery=report)
+                    produce(topic, value, key, timestamp=timestamp_ms, on_delivery=partial(report, timestamp_ms))
                     break
                 except BufferError:  # the client's queue is full: wait for Kafka
                     self._producer.poll(0.05)
                     self._flush_ledger()
         self._sent += len(records)
 
-    def _delivered(self, fault: Fault, copy: bool, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, fault: Fault, copy: bool, timestamp_ms: int, error: KafkaError | None, message: Message) -> None:
+        # Not the message's timestamp: for a batch whose first acknowledgement was lost, the broker answers "a duplicate" with the time
+        # of its last record, and the client tells that of all of them. What is in the log is what was sent.
         partition, offset = message.partition(), message.offset()
         if error is None:
             self._acked += 1
@@ -167,7 +169,7 @@ class Traffic:
         if error is not None or partition is None or offset is None:
             partition = offset = UNACKNOWLEDGED
         if self._ledger is not None:
-            self._ledger.add(Entry(partition, offset, message.timestamp()[1], message.key(), message.value(), fault, copy))
+            self._ledger.add(Entry(partition, offset, timestamp_ms, message.key(), message.value(), fault, copy))
 
     def _flush_ledger(self) -> None:
         if self._ledger is not None:

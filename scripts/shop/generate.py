@@ -158,15 +158,20 @@ def summary(outcome: Outcome, shop: Shop, settings: Settings, plan: Plan) -> dic
     }
 
 
-def run(argv: Sequence[str]) -> int:
-    """0: everything was confirmed; 1: Kafka did not confirm some of it; 2: it could not start."""
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Settings, float | None]:
+    """The options, the shop that they describe, and its events per second of event time; exits with status 2 if they make none."""
     parser = _parser()
     args = parser.parse_args(argv)
     event_rate = _event_rate(args, parser)
     try:
-        settings = _settings(args, event_rate)
+        return args, _settings(args, event_rate), event_rate
     except ValueError as error:
         parser.error(str(error))
+
+
+def run(argv: Sequence[str]) -> int:
+    """0: everything was confirmed; 1: Kafka did not confirm some of it; 2: it could not start."""
+    args, settings, event_rate = parse(argv)
     plan = Plan(args.topic_prefix + TOPIC, args.rate, args.events, args.for_s, settings.start_ms, event_rate, args.clock_offset_ms)
     stop = False
 

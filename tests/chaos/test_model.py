@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.chaos.model import Cell, FaultFileError, Kill, Target, by_shape, choose, load, read
+from scripts.chaos.model import Cell, FaultFileError, Kill, Target, Traffic, by_shape, choose, load, read
+from scripts.shop.generate import parse
 
 CELLS = load()
 
@@ -73,3 +74,11 @@ def test_a_minimal_cell(tmp_path: Path) -> None:
     assert isinstance(cell.fault, Kill)
     assert cell.fault.targets == (Target.KAFKA, Target.BROKER)
     assert (cell.stack.brokers, cell.stack.needs_namespaces, cell.matrix, cell.short) == (1, False, True, False)
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)
+def test_the_generators_take_their_options(cell: Cell) -> None:
+    """A cell whose traffic can't be made would be found out minutes later."""
+    more = cell.fault.options if isinstance(cell.fault, Traffic) else ()
+    for options in (("--rate", f"{cell.workload.rate:g}", *cell.workload.options), more):
+        parse(["--bootstrap", "127.0.0.1:1", "--ledger", "ledger", *options])

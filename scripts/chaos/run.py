@@ -36,6 +36,7 @@ _FLINK = {"heartbeat.interval": "2000", "heartbeat.timeout": "8000"}
 _VERIFY_S = 150
 _RULE_S = 60
 _MOMENT_S = 60
+_WARM_S = 120
 
 Say = Callable[[str], None]
 
@@ -132,6 +133,7 @@ class Runner:
             if pushes is not None:
                 pushes.start()
             time.sleep(load.warm_s)
+            _wait_for_output(reader)
             actor = Actor(job, cell.fault, generators, options, self.ground.wires, self.ground.volume)
             if isinstance(cell.fault, Kill | Pause) and cell.fault.at == "commit":
                 actor.moment = lambda: _wait_for_checkpoint(job)
@@ -195,6 +197,15 @@ def _job(stack: Stack, cell: Cell, name: str) -> Iterator[Job]:
         with suppress(OSError, StackError):
             if stack.job_state(job.id) not in ("FINISHED", "CANCELED", "FAILED"):
                 stack.cancel(job.id)
+
+
+def _wait_for_output(reader: SteadyReader) -> None:
+    """The fault is to hit a job that works, also where a busy machine takes long to warm up."""
+    deadline = time.monotonic() + _WARM_S
+    while not reader.came_out():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"no output in {_WARM_S} s before the first fault")
+        time.sleep(0.2)
 
 
 def _wait_for_checkpoint(job: Job) -> None:

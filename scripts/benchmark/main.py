@@ -13,12 +13,16 @@ import statistics
 import subprocess
 import sys
 import timeit
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
 from shop.v1.events_pb2 import Event
 
 from scripts.benchmark import alerts, insights, latency, rules_load, throughput
+from scripts.benchmark.peers import part
+from scripts.benchmark.peers.candidates import CANDIDATES
+from scripts.benchmark.peers.tasks import TASKS
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -39,6 +43,7 @@ def main() -> None:
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
+    _add_peers(parser)
     parser.add_argument(
         "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
     )
@@ -50,10 +55,30 @@ def main() -> None:
         with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
-                if options.only in (None, name):
+                if options.only == name or (options.only is None and name not in _ASKED_FOR):
                     part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
+
+
+def _add_peers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("--only peers", "millrace beside others, in environments of their own under .millrace/peers")
+    group.add_argument("--tasks", default=",".join(TASKS), type=_some_of(TASKS), help=f"of {', '.join(TASKS)} (default: all)")
+    group.add_argument(
+        "--candidates", default=",".join(CANDIDATES), type=_some_of(CANDIDATES), help=f"of {', '.join(CANDIDATES)} (default: all)"
+    )
+    group.add_argument("--bound-ms", type=int, default=500, help="how long order waits for events that come late (default: 500)")
+    group.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw each task there (SVG)")
+
+
+def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(known)}")
+        return names
+
+    return parse
 
 
 def _set_ups(text: str) -> list[tuple[str, str, str]]:
@@ -143,6 +168,15 @@ def _insights(stack: Stack, options: argparse.Namespace) -> None:
     print("\n".join(f"- {line}" for line in added), flush=True)
 
 
+def _peers(stack: Stack, options: argparse.Namespace) -> None:
+    part.run(
+        stack,
+        part.Plan(
+            options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms, options.pictures
+        ),
+    )  # fmt: skip
+
+
 def _prefill(stack: Stack, events: int, compact: bool) -> None:
     """Fills the events topic, once for all parts."""
     done = stack.workdir / "prefilled"
@@ -174,7 +208,8 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput}
+_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput, "peers": _peers}
+_ASKED_FOR = {"peers"}  # takes an hour, and installs what nothing else needs
 
 if __name__ == "__main__":
     main()

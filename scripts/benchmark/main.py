@@ -39,6 +39,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1, help="runs of each throughput set-up; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
+    parser.add_argument(
+        "--loads", default="10,25,50,75", type=_percents, metavar="PERCENT,…",
+        help="for --only load: latency at these shares of the greatest rate (default: 10,25,50,75)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-rate", type=float, default=0, help="for --only load: the greatest rate, if it is known (default: measure it)"
+    )
+    parser.add_argument(
+        "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="for --only load: the state backend (default: hashmap)"
+    )
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
@@ -81,6 +91,13 @@ def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
     return parse
 
 
+def _percents(text: str) -> list[float]:
+    shares = [float(each) for each in text.split(",")]
+    if not all(0 < share <= 100 for share in shares):
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 100, got {text}")
+    return shares
+
+
 def _set_ups(text: str) -> list[tuple[str, str, str]]:
     """ "1:thread:rocksdb,…" -> parallelism, Python mode and state backend of each."""
     found = re.fullmatch(_SET_UP + r"(," + _SET_UP + r")*", text)
@@ -117,8 +134,28 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
             stack, options.rate, options.seconds, guarantee, f"latency-{guarantee}", "--parallelism", "1",
             *_LATENCY_OPTIONS, *options.job_options.split(),
         ):  # fmt: skip
-            percentiles = f"{result.p50:.0f} | {result.p95:.0f} | {result.p99:.0f}"
-            print(f"| {result.guarantee} | {result.order} | {result.events} | {percentiles} |", flush=True)
+            print(result.line(), flush=True)
+
+
+def _load(stack: Stack, options: argparse.Namespace) -> None:
+    """Each guarantee has a maximum of its own, by the same rules: from a full topic, as for throughput."""
+    stack.create_topics(latency.TOPICS)
+    common = ("--parallelism", "1", "--state-backend", options.backend, *_LATENCY_OPTIONS, *options.job_options.split())
+    if not options.max_rate:
+        _prefill(stack, options.events, options.compact)
+    print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
+    for guarantee in ("at-least-once", "exactly-once"):
+        maximum = options.max_rate or throughput.measure(
+            stack, options.events, f"load-{guarantee}", *common, "--guarantee", guarantee, "--rules", str(latency.RULES)
+        ).events_per_s  # fmt: skip
+        print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
+        print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")
+
+        def at(rate: int, guarantee: str = guarantee) -> list[latency.Latency]:
+            return latency.measure(stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *common)
+
+        for result in latency.against_load(at, maximum, [share / 100 for share in options.loads], options.seconds):
+            print(result.line(), flush=True)
 
 
 def _alerts(stack: Stack, options: argparse.Namespace) -> None:
@@ -208,8 +245,16 @@ def _yardstick() -> float:
     return 100_000 / min(timeit.repeat(lambda: Event.FromString(value), number=100_000, repeat=5))
 
 
-_PARTS = {"latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput, "peers": _peers}
-_ASKED_FOR = {"peers"}  # takes an hour, and installs what nothing else needs
+_PARTS = {
+    "latency": _latency,
+    "load": _load,
+    "alerts": _alerts,
+    "rules": _rules,
+    "insights": _insights,
+    "throughput": _throughput,
+    "peers": _peers,
+}
+_ASKED_FOR = {"load", "peers"}  # these take long, and peers installs what nothing else needs
 
 if __name__ == "__main__":
     main()

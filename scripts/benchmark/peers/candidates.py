@@ -153,7 +153,6 @@ _FAUST = {
 }
 _PATHWAY = {
     "route+order": "orders within a batch only (sort_by), and a batch is what came in a time of the clock",
-    "sales": "not written for it yet",
     "all": "see route+order",
 }
 _KEYED = {"route": "the same as millrace but for the order", "sales": "not written: the order alone shows it", **_BOTH}

@@ -78,6 +78,8 @@ def test_the_reference_writes_what_the_task_asks_for(task: str) -> None:
     tables = [statement for statement in made if "CREATE TEMPORARY TABLE" in statement]
     assert len(tables) == 1 + len(inserts)
     assert any("ROW_NUMBER" in statement for statement in made) == TASKS[task].distinct
+    # Decoded once, however many read it.
+    assert any(statement.startswith("SHARE") for statement in made) == (len(inserts) > 1)
 
 
 def test_who_can_not_do_a_task_says_why() -> None:

@@ -71,7 +71,9 @@ def statements(task: Task, settings: Settings) -> list[str]:
     events, _ = tables.sources(settings)
     wanted = [("ordered_routes", task.routes and task.ordered), ("instant_routes", task.routes), ("sales_by_category", task.sales)]
     sinks = [ddl for ddl in (*tables.sinks(settings), *sales.sinks(settings)) for name, used in wanted if used and f" TABLE {name} " in ddl]
-    made = [events, *sinks, _DECODED, _DISTINCT if task.distinct else _AS_THEY_CAME]
+    # One reader needs no sharing: a view is part of its query.
+    shared = "SHARE events_here AS events_once" if len(sinks) > 1 else "CREATE TEMPORARY VIEW events_once AS SELECT * FROM events_here"
+    made = [events, *sinks, _DECODED, _DISTINCT if task.distinct else _AS_THEY_CAME, shared]
     if task.routes:
         destinations = "unordered" if task.ordered else "ARRAY_CONCAT(ordered, unordered)"
         made.append(_routes("instant_routes", "events_once", destinations, settings, headers(event_id="event_id")))
@@ -88,9 +90,11 @@ _DECODED: Final = """
 CREATE TEMPORARY VIEW decoded AS
 SELECT d.session_id, d.event_id, d.ordered, d.unordered, d.lines, `value` AS payload, record_time AS event_time, PROCTIME() AS arrival
 FROM events, LATERAL TABLE(decode_event(`value`)) AS d(session_id, event_id, ordered, unordered, lines)"""
-_AS_THEY_CAME: Final = "CREATE TEMPORARY VIEW events_once AS SELECT * FROM decoded"
+_AS_THEY_CAME: Final = """
+CREATE TEMPORARY VIEW events_here AS
+SELECT session_id, event_id, ordered, unordered, lines, payload, event_time FROM decoded"""
 _DISTINCT: Final = """
-CREATE TEMPORARY VIEW events_once AS
+CREATE TEMPORARY VIEW events_here AS
 SELECT session_id, event_id, ordered, unordered, lines, payload, event_time FROM (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded) WHERE copy = 1"""
 _NUMBERED: Final = """

@@ -1,54 +1,24 @@
-"""Order per session in pure PyFlink: a keyed function with a list of waiting events and a timer for each, at the job's other settings."""
+"""Route and order in pure PyFlink, by keyed_order.py, at the job's other settings: `flink run -py pyflink_keyed.py`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import zipfile
 from pathlib import Path
-from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[4]), str(Path(__file__).resolve().parents[4] / "proto")]
+_PROGRAMS = Path(__file__).resolve().parent
+_ROOT = _PROGRAMS.parents[3]
+sys.path[:0] = [str(_PROGRAMS), str(_ROOT), str(_ROOT / "proto")]
 
+from common import arguments  # noqa: E402
+from keyed_order import OrderAndRoute, routed_type  # noqa: E402
 from pyflink.common import Types  # noqa: E402
-from pyflink.datastream import KeyedProcessFunction, RuntimeContext, StreamExecutionEnvironment  # noqa: E402
-from pyflink.datastream.state import ListStateDescriptor  # noqa: E402
-from pyflink.table import Schema, StreamTableEnvironment  # noqa: E402
-from shop.v1.events_pb2 import Event  # noqa: E402
+from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
+from pyflink.table import ChangelogMode, Schema, StreamTableEnvironment  # noqa: E402
 
 from jobs import tables  # noqa: E402
 from jobs.main import configuration  # noqa: E402
 from jobs.settings import Settings, StateBackend  # noqa: E402
-from scripts.benchmark.peers.programs.common import arguments, destinations, ordered  # noqa: E402
-
-_ROUTED = Types.ROW_NAMED(
-    ["destination", "session", "payload", "time_ms"],
-    [Types.STRING(), Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.LONG()],
-)
-
-
-class Route(KeyedProcessFunction):
-    """Input: session id and bytes. What needs no order goes out at once; the rest waits for the watermark."""
-
-    def open(self, runtime_context: RuntimeContext) -> None:
-        self._waiting = runtime_context.get_list_state(ListStateDescriptor("waiting", _ROUTED))
-
-    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        session, payload = value
-        event = Event.FromString(payload)
-        for destination in destinations(event):
-            row = (destination, session, payload, event.event_time_ms)
-            if ordered(destination):
-                self._waiting.add(row)
-                ctx.timer_service().register_event_time_timer(event.event_time_ms)
-            else:
-                yield row
-
-    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
-        waiting = list(self._waiting.get())
-        due = sorted((row for row in waiting if row[3] <= timestamp), key=lambda row: row[3])
-        if due:
-            self._waiting.update([row for row in waiting if row[3] > timestamp])
-            yield from due
 
 
 def main() -> None:
@@ -58,28 +28,42 @@ def main() -> None:
         state_backend=StateBackend.HASHMAP, checkpoint_interval_ms=own.commit_ms,
     )  # fmt: skip
     env = StreamExecutionEnvironment.get_execution_environment(configuration(settings))
-    root = Path(__file__).resolve().parents[4]
-    for folder in ("scripts", "jobs", "udfs", "proto"):
-        env.add_python_file(str(root / folder))
+    env.add_python_file(_code(Path(own.state)))
     table_env = StreamTableEnvironment.create(env)
     keyed = "'value.format' = 'raw', 'key.format' = 'raw', 'key.fields' = 'key', 'value.fields-include' = 'EXCEPT_KEY'"
-    events_ddl = tables.sources(settings)[0].replace("`value` BYTES,", "`value` BYTES, `key` STRING,")
-    table_env.execute_sql(events_ddl.replace("'format' = 'raw'", keyed))
+    source = tables.sources(settings)[0].replace("`value` BYTES,", "`value` BYTES, `key` STRING,").replace("'format' = 'raw'", keyed)
+    table_env.execute_sql(source)
     table_env.execute_sql(next(ddl for ddl in tables.sinks(settings) if " TABLE ordered_routes " in ddl))
-    events = table_env.to_data_stream(table_env.sql_query("SELECT `key`, `value`, record_time FROM events"))
-    routed = events.map(lambda row: (row[0], row[1]), Types.TUPLE([Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE())])).key_by(
-        lambda pair: pair[0], Types.STRING()
+    schema = (
+        Schema.new_builder()
+        .column("key", "STRING")
+        .column("value", "BYTES")
+        .column_by_metadata("record_time", "TIMESTAMP_LTZ(3)", "rowtime")
+        .build()
     )
-    out = routed.process(Route(), _ROUTED)
-    schema = Schema.new_builder().build()
-    table_env.create_temporary_view("routed", table_env.from_data_stream(out, schema))
+    read = table_env.sql_query("SELECT `key`, `value`, record_time FROM events")
+    events = table_env.to_changelog_stream(read, schema, ChangelogMode.insert_only())
+    routed = events.key_by(lambda row: row[0], Types.STRING()).process(OrderAndRoute(), routed_type())
+    table_env.create_temporary_view("routed", table_env.from_data_stream(routed))
     statements = table_env.create_statement_set()
     statements.add_insert_sql(
-        f"INSERT INTO ordered_routes SELECT '{own.prefix}' || destination, session, payload, "
-        "CAST(NULL AS MAP<STRING NOT NULL, BYTES NOT NULL>), TO_TIMESTAMP_LTZ(time_ms, 3) FROM routed"
+        f"INSERT INTO ordered_routes SELECT '{own.prefix}' || f0, f1, f2, "
+        "CAST(NULL AS MAP<STRING NOT NULL, BYTES NOT NULL>), TO_TIMESTAMP_LTZ(f3, 3) FROM routed"
     )
     statements.attach_as_datastream()
     env.execute("pyflink-keyed")
+
+
+def _code(folder: Path) -> str:
+    """What the function needs where it runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "code.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("common.py", "keyed_order.py"):
+            archive.write(_PROGRAMS / name, name)
+        for file in (_ROOT / "proto").rglob("*.py"):
+            archive.write(file, file.relative_to(_ROOT / "proto"))
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ from scripts.benchmark.peers.expected import CLOSING, Expected, expectation
 from scripts.benchmark.peers.tasks import PREFIX, SHORT, SHORT_PREFIX
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT
+from scripts.stack.processes import wait_until
 
 PARTITIONS: Final = 4
 _START: Final = "2026-11-01"
@@ -26,7 +26,7 @@ _CALM: Final = ("--disorder", "0.2", "--disorder-ms", "400", "--late", "0", "--d
 _EVENTS_PER_S: Final = 1_000
 _SESSIONS: Final = 5_000
 _CLOSING_MS: Final = 900_000
-_DELETED_S: Final = 60
+_CHANGED_S: Final = 60
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def fill(stack: Stack, events: int, compact: bool, short: bool = False) -> Strea
     whoever waits for it lets go of all."""
     prefix, count = (SHORT_PREFIX, events // SHORT) if short else (PREFIX, events)
     stream_topics = Topics(prefix=prefix)
-    stack.create_topics(stream_topics, PARTITIONS)
+    _create(stack, stream_topics)
     command = [
         sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--topic-prefix", prefix, "--rate", "max",
         "--events", str(count), "--no-ledger", "--seed", "1", "--start-time", _START, "--event-rate", str(_EVENTS_PER_S),
@@ -89,12 +89,27 @@ def clear(stack: Stack, stream: Stream) -> None:
     present = set(admin.list_topics(timeout=30).topics)
     for future in admin.delete_topics([name for name in stream.outputs if name in present]).values():
         future.result()
-    deadline = time.monotonic() + _DELETED_S
-    while set(admin.list_topics(timeout=30).topics) & set(stream.outputs):
-        if time.monotonic() > deadline:
-            raise StackError(f"Kafka has not deleted {', '.join(stream.outputs)} after {_DELETED_S} s")
-        time.sleep(0.1)
-    stack.create_topics(stream.topics, PARTITIONS)
+    wait_until(
+        lambda: not set(admin.list_topics(timeout=30).topics) & set(stream.outputs),
+        stack.processes,
+        "the deletion of old results",
+        _CHANGED_S,
+    )
+    _create(stack, stream.topics)
+
+
+def _create(stack: Stack, names: Topics) -> None:
+    """Makes the topics of a job, and waits until clients see them: Kafka answers before."""
+    stack.create_topics(names, PARTITIONS)
+    admin = AdminClient({"bootstrap.servers": stack.bootstrap})
+    wanted = {names.events, *names.routed().values(), *names.insights()}
+    wait_until(lambda: wanted <= _ready(admin), stack.processes, "the creation of topics", _CHANGED_S)
+
+
+def _ready(admin: AdminClient) -> set[str]:
+    """Topics whose partitions all have a leader."""
+    topics = admin.list_topics(timeout=30).topics.values()
+    return {each.topic for each in topics if each.partitions and all(place.leader >= 0 for place in each.partitions.values())}
 
 
 class Progress:

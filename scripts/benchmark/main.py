@@ -78,6 +78,7 @@ def _add_peers(parser: argparse.ArgumentParser) -> None:
         "--candidates", default=",".join(CANDIDATES), type=_some_of(CANDIDATES), help=f"of {', '.join(CANDIDATES)} (default: all)"
     )
     group.add_argument("--bound-ms", type=int, default=500, help="how long order waits for events that come late (default: 500)")
+    group.add_argument("--no-warm-up", action="store_true", help="count the first run of a job on a new JVM too")
     group.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw each task there (SVG)")
 
 
@@ -209,7 +210,7 @@ def _peers(stack: Stack, options: argparse.Namespace) -> None:
     part.run(
         stack,
         part.Plan(
-            options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms, options.pictures
+            options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms, not options.no_warm_up, options.pictures
         ),
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,7 @@ _EVENTS_PER_S: Final = 1_000
 _SESSIONS: Final = 5_000
 _CLOSING_MS: Final = 900_000
 _CHANGED_S: Final = 60
+_ANSWER_S: Final = 30
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,13 @@ class Progress:
         self._places = [TopicPartition(topic, partition) for topic in topics for partition in range(PARTITIONS)]
 
     def records(self) -> int:
-        futures = self._admin.list_offsets({place: OffsetSpec.latest() for place in self._places}, request_timeout=10)
-        try:
-            return sum(future.result().offset for future in futures.values())
-        except KafkaException as error:
-            raise StackError(f"the ends of the output topics: {error}") from error
+        """Raises StackError if Kafka does not tell for 30 s. A topic that is new has no leader everybody knows of for a moment."""
+        deadline = time.monotonic() + _ANSWER_S
+        while True:
+            futures = self._admin.list_offsets({place: OffsetSpec.latest() for place in self._places}, request_timeout=10)
+            try:
+                return sum(future.result().offset for future in futures.values())
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise StackError(f"the ends of the output topics: {error}") from error
+                time.sleep(0.1)

@@ -19,7 +19,7 @@ import orjson
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
 from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
-from common import SALES, Arguments, arguments, destinations, ordered, producer_options, sold
+from common import READ_AHEAD_KB, SALES, Arguments, arguments, destinations, ordered, producer_options, sold
 from shop.v1.events_pb2 import Event
 
 _parse = Event.FromString
@@ -28,8 +28,9 @@ _STILL = datetime(2026, 1, 1, tzinfo=UTC)
 
 def dataflow(own: Arguments) -> Dataflow:
     flow = Dataflow("peer")
+    ahead = {"queued.max.messages.kbytes": str(READ_AHEAD_KB)}
     # Its end flushes nothing: the topic is followed, as in production.
-    messages = op.input("events", flow, KafkaSource([own.bootstrap], [own.events], batch_size=1_000))
+    messages = op.input("events", flow, KafkaSource([own.bootstrap], [own.events], add_config=ahead, batch_size=1_000))
     out = {"route": _route, "route+order": _order, "sales": _sales}[own.task](messages, own)
     op.output("out", out, KafkaSink([own.bootstrap], topic=None, add_config=producer_options(own)))
     return flow

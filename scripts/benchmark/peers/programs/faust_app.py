@@ -30,5 +30,5 @@ async def route(stream: faust.StreamT) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = ["worker", "--loglevel", "WARNING", "--without-web"]
+    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
     app.main()

@@ -65,10 +65,8 @@ def main() -> None:
     pw.set_monitoring_config(server_endpoint=None)
     consumer = {"bootstrap.servers": own.bootstrap, "group.id": own.group, "auto.offset.reset": "earliest"}
     producer = {"bootstrap.servers": own.bootstrap, "linger.ms": "5", "batch.size": "131072", "compression.type": "lz4", "acks": "all",
-                "queue.buffering.max.messages": "1000000"}  # fmt: skip
-    events = pw.io.kafka.read(
-        consumer, own.events, format="raw", autogenerate_key=True, autocommit_duration_ms=own.commit_ms, name="events"
-    )
+                "queue.buffering.max.messages": "20000"}  # fmt: skip
+    events = pw.io.kafka.read(consumer, own.events, format="raw", autogenerate_key=True, autocommit_duration_ms=500, name="events")
     if own.task == "route":
         out = routed(events, own)
         pw.io.kafka.write(out, producer, out.topic, format="raw", key=out.key, value=out.data, name="out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from common import arguments, destinations, producer_options
+from common import READ_AHEAD_KB, arguments, destinations, producer_options
 from confluent_kafka import Consumer, KafkaException, Producer
 from shop.v1.events_pb2 import Event
 
@@ -15,7 +15,7 @@ def main() -> None:
     own = arguments()
     consumer = Consumer({
         "bootstrap.servers": own.bootstrap, "group.id": own.group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "enable.auto.offset.store": False, "isolation.level": "read_committed", "queued.max.messages.kbytes": 65_536,
+        "enable.auto.offset.store": False, "isolation.level": "read_committed", "queued.max.messages.kbytes": READ_AHEAD_KB,
         "partition.assignment.strategy": "range",
     })  # fmt: skip
     options = producer_options(own) | {"bootstrap.servers": own.bootstrap}

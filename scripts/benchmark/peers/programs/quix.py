@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import SALES, Arguments, arguments, destinations, ordered, producer_options, sold
+from common import READ_AHEAD_KB, SALES, Arguments, arguments, destinations, ordered, producer_options, sold
 from quixstreams import Application
 from quixstreams.dataframe.windows.aggregations import Collect, Sum
 from quixstreams.models.serializers import Serializer
@@ -20,7 +20,7 @@ def main() -> None:
         processing_guarantee="exactly-once" if own.exactly_once else "at-least-once", state_dir=f"{own.state}/{own.worker}",
         loglevel="WARNING", auto_create_topics=own.task != "route",
         producer_extra_config=producer,
-        consumer_extra_config={"queued.max.messages.kbytes": 65_536},
+        consumer_extra_config={"queued.max.messages.kbytes": READ_AHEAD_KB},
     )  # fmt: skip
     frame = app.dataframe(app.topic(own.events, value_deserializer="bytes", key_deserializer="bytes"))
     {"route": _route, "route+order": _order, "sales": _sales}[own.task](app, frame, own)

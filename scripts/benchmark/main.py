@@ -207,12 +207,11 @@ def _insights(stack: Stack, options: argparse.Namespace) -> None:
 
 
 def _peers(stack: Stack, options: argparse.Namespace) -> None:
-    part.run(
-        stack,
-        part.Plan(
-            options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms, not options.no_warm_up, options.pictures
-        ),
+    chosen = part.Plan(
+        options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms,
+        warm_up=not options.no_warm_up, pictures=options.pictures,
     )  # fmt: skip
+    part.run(stack, chosen)
 
 
 def _prefill(stack: Stack, events: int, compact: bool) -> None:

@@ -88,8 +88,8 @@ def _task(
             )  # fmt: skip
     return [
         report.Row(
-            each.name, each.guarantee, () if each.key in reasons else tuple(runs[each.key]), reasons.get(each.key, ""),
-            streams[each.short].expected.events,
+            each.name + (f" ({streams[True].expected.events:,} events)" if each.short else ""), each.guarantee,
+            () if each.key in reasons else tuple(runs[each.key]), reasons.get(each.key, ""),
         )
         for each in chosen
     ]  # fmt: skip

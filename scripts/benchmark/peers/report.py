@@ -27,7 +27,6 @@ class Row:
     guarantee: str
     runs: tuple[Measured, ...] = ()
     reason: str = ""
-    events: int = 0
 
 
 def line(row: Row) -> str:

@@ -138,6 +138,10 @@ def test_progress_of_routes_is_their_share_and_of_windows_what_has_closed() -> N
     assert behind[0] == 0
     assert behind == sorted(behind)
     assert behind[-1] == expected.events
+    end = sorted({start + 5 * MINUTE for _, _, start in expected.sales})[2]
+    closed = sum(start + 5 * MINUTE <= end for _, _, start in expected.sales)
+    assert behind[closed] == sum(count for start, count in expected.arrivals.items() if start < end)
+    assert behind[closed - 1] < behind[closed]
 
 
 # -- what did come out -------------------------------------------------------------------------------------------------------------

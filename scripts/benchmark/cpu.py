@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from scripts.stack import Stack
+from scripts.stack.processes import Running
 
 _NUMBER = re.compile(r"[\[#( -]*\d*\]?$")
 
 
 def total_s(stack: Stack) -> float:
     """CPU seconds of Kafka, JobManager, TaskManagers and their Python workers so far."""
-    total = 0.0
-    for running in stack.processes:
+    return seconds(stack.processes)
+
+
+def seconds(processes: Iterable[Running]) -> float:
+    """CPU seconds so far of processes and those that they have started."""
+    return float(sum(times.user + times.system for times in _of_all(processes, lambda process: process.cpu_times())))
+
+
+def memory_bytes(processes: Iterable[Running]) -> int:
+    """Resident memory of processes and those that they have started; what two of them share counts twice."""
+    return sum(memory.rss for memory in _of_all(processes, lambda process: process.memory_info()))
+
+
+def _of_all(processes: Iterable[Running], read: Callable[[psutil.Process], Any]) -> Iterator[Any]:
+    for running in processes:
         try:
             parent = psutil.Process(running.pid)
             for process in (parent, *parent.children(recursive=True)):
-                times = process.cpu_times()
-                total += times.user + times.system
+                yield read(process)
         except psutil.NoSuchProcess:
             continue
-    return total
 
 
 def by_thread_s(stack: Stack) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,34 @@ class Latency:
     p50: float
     p95: float
     p99: float
+
+    def line(self) -> str:
+        """Cells of a Markdown table: guarantee, order, events, percentiles."""
+        return f"| {self.guarantee} | {self.order} | {self.events} | {self.p50:.0f} | {self.p95:.0f} | {self.p99:.0f} |"
+
+
+@dataclass(frozen=True)
+class Load:
+    """Latency at a share of the greatest rate. `kept_up`: share of the events that came out in time, 1 if the job keeps up."""
+
+    share: float
+    rate: int
+    kept_up: float
+    latency: Latency
+
+    def line(self) -> str:
+        """Cells of a Markdown table: load, rate, share that kept up, and those of the latency."""
+        return f"| {self.share:.0%} | {self.rate:,} | {self.kept_up:.1%} {self.latency.line()}"
+
+
+def against_load(
+    measure_at: Callable[[int], list[Latency]], maximum: float, shares: Sequence[float], seconds: int
+) -> Iterator[Load]:  # fmt: skip
+    """Latency at each share of the greatest rate, the smallest first; `measure_at(rate)` runs one, for `seconds`."""
+    for share in sorted(shares):
+        rate = round(maximum * share)
+        for each in measure_at(rate):
+            yield Load(share, rate, each.events / (rate * seconds), each)
 
 
 def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:

@@ -13,12 +13,16 @@ import statistics
 import subprocess
 import sys
 import timeit
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
 from shop.v1.events_pb2 import Event
 
 from scripts.benchmark import alerts, costs, insights, latency, regression, rules_load, skew, throughput
+from scripts.benchmark.peers import part
+from scripts.benchmark.peers.candidates import CANDIDATES
+from scripts.benchmark.peers.tasks import TASKS
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT, STATE
 
@@ -35,6 +39,16 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1, help="runs of each throughput set-up; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
+    parser.add_argument(
+        "--loads", default="10,25,50,75", type=_percents, metavar="PERCENT,…",
+        help="for --only load: latency at these shares of the greatest rate (default: 10,25,50,75)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-rate", type=float, default=0, help="for --only load: the greatest rate, if it is known (default: measure it)"
+    )
+    parser.add_argument(
+        "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="for --only load: the state backend (default: hashmap)"
+    )
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
     parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
@@ -42,6 +56,7 @@ def main() -> None:
         "--against", metavar="REV", help="only this: CPU time per event of what runs in Python, beside that of another revision; seconds"
     )
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
+    _add_peers(parser)
     parser.add_argument(
         "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
     )
@@ -69,6 +84,34 @@ def _against(revision: str) -> int:
         return 2
     print(verdict.line)
     return 0 if verdict.ok else 1
+
+
+def _add_peers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("--only peers", "millrace beside others, in environments of their own under .millrace/peers")
+    group.add_argument("--tasks", default=",".join(TASKS), type=_some_of(TASKS), help=f"of {', '.join(TASKS)} (default: all)")
+    group.add_argument(
+        "--candidates", default=",".join(CANDIDATES), type=_some_of(CANDIDATES), help=f"of {', '.join(CANDIDATES)} (default: all)"
+    )
+    group.add_argument("--bound-ms", type=int, default=500, help="how long order waits for events that come late (default: 500)")
+    group.add_argument("--no-warm-up", action="store_true", help="count the first run of a job on a new JVM too")
+    group.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw each task there (SVG)")
+
+
+def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def _percents(text: str) -> list[float]:
+    shares = [float(each) for each in text.split(",")]
+    if not all(0 < share <= 100 for share in shares):
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 100, got {text}")
+    return shares
 
 
 def _set_ups(text: str) -> list[tuple[str, str, str]]:
@@ -107,8 +150,28 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
             stack, options.rate, options.seconds, guarantee, f"latency-{guarantee}", "--parallelism", "1",
             *_LATENCY_OPTIONS, *options.job_options.split(),
         ):  # fmt: skip
-            percentiles = f"{result.p50:.0f} | {result.p95:.0f} | {result.p99:.0f}"
-            print(f"| {result.guarantee} | {result.order} | {result.events} | {percentiles} |", flush=True)
+            print(result.line(), flush=True)
+
+
+def _load(stack: Stack, options: argparse.Namespace) -> None:
+    """Each guarantee has a maximum of its own, by the same rules: from a full topic, as for throughput."""
+    stack.create_topics(latency.TOPICS)
+    common = ("--parallelism", "1", "--state-backend", options.backend, *_LATENCY_OPTIONS, *options.job_options.split())
+    if not options.max_rate:
+        _prefill(stack, options.events, options.compact)
+    print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
+    for guarantee in ("at-least-once", "exactly-once"):
+        maximum = options.max_rate or throughput.measure(
+            stack, options.events, f"load-{guarantee}", *common, "--guarantee", guarantee, "--rules", str(latency.RULES)
+        ).events_per_s  # fmt: skip
+        print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
+        print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")
+
+        def at(rate: int, guarantee: str = guarantee) -> list[latency.Latency]:
+            return latency.measure(stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *common)
+
+        for result in latency.against_load(at, maximum, [share / 100 for share in options.loads], options.seconds):
+            print(result.line(), flush=True)
 
 
 def _alerts(stack: Stack, options: argparse.Namespace) -> None:
@@ -167,6 +230,14 @@ def _costs(stack: Stack, options: argparse.Namespace) -> None:
     costs.run(stack, options.events, _machine(), options.job_options.split())
 
 
+def _peers(stack: Stack, options: argparse.Namespace) -> None:
+    chosen = part.Plan(
+        options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms,
+        warm_up=not options.no_warm_up, pictures=options.pictures,
+    )  # fmt: skip
+    part.run(stack, chosen)
+
+
 def _prefill(stack: Stack, events: int, compact: bool) -> None:
     """Fills the events topic, once for all parts."""
     done = stack.workdir / "prefilled"
@@ -199,11 +270,11 @@ def _yardstick() -> float:
 
 
 _PARTS = {
-    "latency": _latency, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
-    "skew": _skew, "costs": _costs,
+    "latency": _latency, "load": _load, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
+    "skew": _skew, "costs": _costs, "peers": _peers,
 }  # fmt: skip
-_ASKED_FOR = {"skew", "costs"}
-"""Parts that run only by --only."""
+_ASKED_FOR = {"load", "skew", "costs", "peers"}
+"""Parts that run only by --only: these take long, and peers installs what nothing else needs."""
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -48,9 +48,13 @@ class TopicReader:
             self._consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in places])
 
     def read(self) -> list[Message]:
+        """All that has come since the last call."""
+        return list(self.stream())
+
+    def stream(self) -> Iterator[Message]:
+        """The same, one by one, for topics that are larger than memory. Read it to its end."""
         targets = self._stable_ends()
         unfinished = {place for place, end in targets.items() if self._ends[place] < end}
-        messages: list[Message] = []
         deadline_s = time.monotonic() + self._timeout_s
         while unfinished:
             batch = self._consumer.consume(_BATCH, 0.2)
@@ -61,7 +65,7 @@ class TopicReader:
             for message in batch:
                 error = message.error()
                 if error is None:
-                    messages.append(message)
+                    yield message
                 elif error.code() == KafkaError._PARTITION_EOF:
                     place = (message.topic() or "", message.partition() or 0)
                     self._ends[place] = message.offset() or 0
@@ -69,7 +73,6 @@ class TopicReader:
                         unfinished.discard(place)
                 elif error.fatal() or not error.retriable():
                     raise UnreadableError(f"{message.topic()}[{message.partition()}]: {error}")
-        return messages
 
     def _stable_ends(self) -> dict[_Place, int]:
         if not self._ends:

@@ -98,8 +98,9 @@ class Traffic:
         if self._plan.event_rate_per_s is None:
             self._clock_ms = self._wall_clock_ms()
         while not self._done(time.monotonic() - started_s):
-            count = self._events_due(time.monotonic() - started_s)
-            self._send(self._make(count))
+            due = self._events_due(time.monotonic() - started_s)
+            count = min(due, _MAX_BATCH)
+            self._send(self._make(count, due))
             self._producer.poll(0)
             self._flush_ledger()
             if count == 0 or (self._plan.rate_per_s is not None and count < _MAX_BATCH):
@@ -123,13 +124,14 @@ class Traffic:
         plan = self._plan
         due = _MAX_BATCH if plan.rate_per_s is None else int(plan.rate_per_s * elapsed_s) - self._events
         left = due if plan.events is None else plan.events - self._events
-        return max(0, min(due, left, _MAX_BATCH))
+        return max(0, min(due, left))
 
     def _wall_clock_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self._plan.clock_offset_ms
 
-    def _make(self, count: int) -> list[Record]:
-        """`count` events after those made before; live ones are spread over the time since then."""
+    def _make(self, count: int, due: int) -> list[Record]:
+        """`count` events after those made before, of `due` that should be; live ones are spread over the time since then, each at the
+        moment at which it was due: a stall of ours must show in what is made after it."""
         first, begin_ms = self._events, self._clock_ms
         self._events += count
         if self._plan.event_rate_per_s is not None:
@@ -138,6 +140,8 @@ class Traffic:
             now_ms = times_ms[-1] if times_ms else begin_ms
         else:
             now_ms = max(begin_ms, self._wall_clock_ms())  # the wall clock may be set back
+            if due > count:
+                now_ms = begin_ms + (now_ms - begin_ms) * count // due
             times_ms = [begin_ms + (now_ms - begin_ms) * i // count for i in range(1, count + 1)]
         if count:
             self._clock_ms = now_ms

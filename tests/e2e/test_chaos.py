@@ -1,6 +1,7 @@
 """The short cells of the matrix (scripts/millrace chaos), with a fixed seed: three brokers, and one thing after the other is killed.
 
-They also judge progress and recovery, by the clock: not on two cores that everything shares. MILLRACE_TEST_ALL=1 runs them.
+They also judge recovery by the clock, with two minutes of which the busiest machine so far took 38 s. The one that also wants output while
+the fault lasts is not run on two cores that everything shares: MILLRACE_TEST_ALL=1 runs it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.chaos.model import Cell, choose, load
+from scripts.chaos.model import Cell, by_shape, choose, load
 from scripts.chaos.report import problems
 from scripts.chaos.run import Ground, Runner
 
-pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
+pytestmark = pytest.mark.e2e
 
 SEED = 1
+CELLS = [
+    pytest.param(cell, id=cell.name, marks=[pytest.mark.unproven] if cell.checks.output_during else [])
+    for cell in by_shape(choose(load(), "short"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     ground.down()
 
 
-@pytest.mark.parametrize("cell", choose(load(), "short"), ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", CELLS)
 def test_nothing_is_lost_or_doubled(runner: Runner, cell: Cell) -> None:
     result = runner.run(cell)
     assert result.checks, result.failure

@@ -30,7 +30,7 @@ def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) ->
     environment = j_stream.getExecutionEnvironment()
     transformation = jvm.org.apache.flink.streaming.api.transformations.OneInputTransformation(
         j_stream.getTransformation(), name, runtime.operators.CodeGenOperatorFactory(operator), j_type or j_stream.getType(),
-        environment.getParallelism(), False,
+        j_stream.getParallelism(), False,  # as what is before it, so that nothing is dealt out anew, and out of its order
     )  # fmt: skip
     transformation.setUid(name)
     environment.addOperator(transformation)

@@ -12,7 +12,7 @@ from pyflink.common import Types
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import Schema, StatementSet, StreamTableEnvironment
 
-from jobs import crossing, fraud, recommendations, sales
+from jobs import crossing, event_time, fraud, recommendations, sales
 from jobs.settings import Settings
 from jobs.sharing import share
 from jobs.sql import epoch_ms, headers, route, topics_of
@@ -41,7 +41,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         maker = rules.map(TopicMaker(router), RULE_TYPE).set_parallelism(1).disable_chaining()
         rules = maker.name("make-topics").uid("make-topics")
     routed = (
-        events.connect(rules.broadcast(rules_state()))
+        events.connect(event_time.without(rules).broadcast(rules_state()))
         .process(EventRouter(router), BATCH_TYPE)
         .name("decode-and-route")
         .uid("decode-and-route")
@@ -167,5 +167,5 @@ _SESSION_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered"), "STRING"
     "payload": "BYTES", "session_seq": "BIGINT", "viewed": "BIGINT",
 }  # fmt: skip
 _IS_TOPIC = f"destination NOT LIKE '{AGGREGATE_MARK}%' AND destination NOT LIKE '{SIGNAL_MARK}%'"
-_LATE_BY_MS = "TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) * 1000"
+_LATE_BY_MS = "CAST(TIMESTAMPDIFF(SECOND, event_time, CURRENT_WATERMARK(event_time)) AS BIGINT) * 1000"
 

@@ -8,7 +8,7 @@ from jobs.settings import Guarantee, Settings
 from jobs.sql import interval, quoted
 from udfs.rules.destinations import regex
 
-_FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01: the rules' watermark, so that they never hold back event time
+_FAR_FUTURE_MS = 4_102_444_800_000  # 2100-01-01. Nobody sees it (jobs/event_time.py); a source without a watermark is never idle
 
 
 def sources(settings: Settings) -> list[str]:

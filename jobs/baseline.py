@@ -72,11 +72,14 @@ def _at(where: Any, what: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=what, problem_mark=where.start_mark)
 
 
-def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True, with_fraud: bool = True) -> dict[str, str]:
+def load(
+    folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True, with_fraud: bool = True, can_order: bool = True
+) -> dict[str, str]:
     """Reads and checks all *.yaml files of a folder; a file may hold several documents.
 
     Args:
         with_fraud: whether to take the rules that are fraud signals.
+        can_order: whether rules may ask for the order of sessions.
 
     Returns:
         Rule id -> the rule as JSON text, the form in which it also travels over the rules topic.
@@ -87,13 +90,13 @@ def load(folder: Path, allowed_topics: Collection[str], *, can_mask: bool = True
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder")
-    found = read_files(sorted(folder.glob("*.yaml")), allowed_topics, can_mask=can_mask)
+    found = read_files(sorted(folder.glob("*.yaml")), allowed_topics, can_mask=can_mask, can_order=can_order)
     if found.faults:
         raise InvalidRule(((), str(found.faults[0])))
     return {rule_id: text for rule_id, text in found.texts.items() if with_fraud or found.rules[rule_id].when.signal is None}
 
 
-def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_mask: bool = True) -> RuleFile:
+def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_mask: bool = True, can_order: bool = True) -> RuleFile:
     """Reads rules and checks them; faults do not stop it. Raises OSError for a file that can't be read."""
     rules: dict[str, Rule] = {}
     texts: dict[str, str] = {}
@@ -103,7 +106,7 @@ def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_ma
         for node, raw in _documents(path, faults):
             try:
                 text = json.dumps(raw, sort_keys=True, default=_json)
-                rule = parse_rule(text, allowed_topics, can_mask=can_mask)
+                rule = parse_rule(text, allowed_topics, can_mask=can_mask, can_order=can_order)
             except InvalidRule as error:
                 faults += [Fault(path.name, _line(node, place), _what(place, what)) for place, what in error.faults]
                 continue

@@ -125,8 +125,9 @@ def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
     rules_folder = Path(settings.rules) if Path(settings.rules).is_absolute() else ROOT / settings.rules
     try:
         rules = baseline.load(
-            rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file), with_fraud=settings.fraud
-        )
+            rules_folder, settings.topics.allowed(), can_mask=bool(settings.mask_key_file), with_fraud=settings.fraud,
+            can_order=settings.order,
+        )  # fmt: skip
     except (InvalidRule, OSError) as error:
         sys.exit(f"--rules {settings.rules}: {error}")
     log.info("baseline rules: %s", ", ".join(rules))
@@ -151,6 +152,7 @@ def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
         rule_counters_ms=settings.rule_counters_ms,
         with_facts=settings.sales or settings.recommendations,
         with_fraud=settings.fraud,
+        with_order=settings.order,
         topics=settings.brokers if has_patterns else None,
     )
     if router.topics is not None:

@@ -64,11 +64,11 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     tables.execute_sql(f"CREATE TEMPORARY VIEW decoded AS SELECT {columns}, event_time, arrival FROM decoded_raw")
 
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
-    tables.execute_sql("""
+    numbered_copies = "SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded"
+    tables.execute_sql(f"""
         CREATE TEMPORARY VIEW first_copies AS
-        SELECT session_id, event_id, ordered, unordered, facts, payload, event_time FROM (
-          SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded
-        ) WHERE copy = 1""")
+        SELECT session_id, event_id, ordered, unordered, facts, payload, event_time
+        FROM {f"({numbered_copies}) WHERE copy = 1" if settings.deduplication else "decoded"}""")
     # Also: what was late before a restore is late after it.
     share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS, keep_event_time=True)
 
@@ -106,34 +106,10 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         SELECT {route(topics.prefix)}, {headers(event_id="event_id")}, TO_TIMESTAMP_LTZ(record_time_ms, 3)
         FROM aggregated_once""")
 
-    # -- 4. Late events leave here, so that nothing behind drops them silently -------------------------------------------
-    statements.add_insert_sql(f"""
-        INSERT INTO late_events
-        SELECT '{topics.late}', session_id, payload,
-               {headers(event_id="event_id", late_by_ms="CAST(" + _LATE_BY_MS + " AS STRING)", missed=topics_of("ordered"))}, event_time
-        FROM distinct_events WHERE event_time <= CURRENT_WATERMARK(event_time)""")
-    tables.execute_sql("""
-        CREATE TEMPORARY VIEW punctual AS
-        SELECT session_id, event_id, ordered, facts, payload, event_time
-        FROM distinct_events
-        WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
-
-    # -- 5. Order and number the events of each session, then route them -------------------------------------------------
-    more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
-    columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
-    tables.execute_sql(f"""
-        CREATE TEMPORARY VIEW numbered AS
-        SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
-               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, event_time{columns}
-        FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
-        WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
-    share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))
-    statements.add_insert_sql(f"""
-        INSERT INTO ordered_routes
-        SELECT {route(topics.prefix)},
-               {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
-        FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
-        WHERE ordered <> '' AND {_IS_TOPIC}""")
+    # -- 4, 5. Late events leave, the others wait for their turn in the session --------------------------------------------
+    if settings.order:
+        _split_off_late(tables, statements, settings)
+        _order(tables, statements, settings)
 
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------
     if settings.sales:
@@ -160,6 +136,39 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         tables.create_temporary_view("ticks", tables.from_data_stream(ticks))
         statements.add_insert_sql("INSERT INTO heartbeat SELECT f0, CURRENT_TIMESTAMP FROM ticks")
     return statements
+
+
+def _split_off_late(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
+    """4. Late events leave here, so that nothing behind drops them silently."""
+    statements.add_insert_sql(f"""
+        INSERT INTO late_events
+        SELECT '{settings.topics.late}', session_id, payload,
+               {headers(event_id="event_id", late_by_ms="CAST(" + _LATE_BY_MS + " AS STRING)", missed=topics_of("ordered"))}, event_time
+        FROM distinct_events WHERE event_time <= CURRENT_WATERMARK(event_time)""")
+    tables.execute_sql("""
+        CREATE TEMPORARY VIEW punctual AS
+        SELECT session_id, event_id, ordered, facts, payload, event_time
+        FROM distinct_events
+        WHERE CURRENT_WATERMARK(event_time) IS NULL OR event_time > CURRENT_WATERMARK(event_time)""")
+
+
+def _order(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
+    """5. Orders and numbers the events of each session, then routes them."""
+    more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
+    columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
+    tables.execute_sql(f"""
+        CREATE TEMPORARY VIEW numbered AS
+        SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, event_time{columns}
+        FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
+        WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
+    share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))
+    statements.add_insert_sql(f"""
+        INSERT INTO ordered_routes
+        SELECT {route(settings.topics.prefix)},
+               {headers(event_id="event_id", session_seq="CAST(session_seq AS STRING)")}, event_time
+        FROM sessions CROSS JOIN UNNEST(SPLIT(ordered, ';')) AS destinations(destination)
+        WHERE ordered <> '' AND {_IS_TOPIC}""")
 
 
 _EVENT_COLUMNS = dict.fromkeys(("session_id", "event_id", "ordered", "unordered", "facts"), "STRING") | {"payload": "BYTES"}

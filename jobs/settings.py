@@ -219,6 +219,16 @@ class Settings:
     idle_ms: int = field(default=10_000, metadata={"help": "a partition silent for so long no longer holds event time back"})
     max_drift_ms: int = field(default=60_000, metadata={"help": "watermark alignment: how far one source subtask may run ahead"})
     heartbeat: bool = field(default=True, metadata={"help": "let event time follow the clock while no events come; off for old data"})
+    deduplication: bool = field(
+        default=True, metadata={"help": "drop copies of events seen within memory_ms; off only where no producer ever sends one twice"}
+    )
+    order: bool = field(
+        default=True,
+        metadata={
+            "help": "order and number the events of each session, which the insights need; off: nothing waits, nothing is late, "
+            "and rules must say order: none"
+        },
+    )
     memory_ms: int = field(
         default=3_600_000, metadata={"help": "how long an event id is remembered (duplicates) and a silent session's numbering"}
     )
@@ -281,6 +291,8 @@ class Settings:
         for name in ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
+        insights = [name for name in ("sales", "fraud", "recommendations") if getattr(self, name)]
+        _require(self.order or not insights, "order", self.order, f"must be on for {', '.join(insights)}: switch them off too")
         _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
         _require(
             self.recommendation_memory_ms >= self.recommendation_window_ms, "recommendation_memory_ms", self.recommendation_memory_ms,

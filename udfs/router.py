@@ -62,6 +62,8 @@ class RouterSettings:
     with_fraud: bool = True
     """Whether there is a stage that makes alerts of signals; without it, rules of that kind are refused. Of the facts it needs only
     which events are views."""
+    with_order: bool = True
+    """Whether the job orders sessions; without, rules that ask for it are refused."""
 
 
 def dead_letter_tag() -> OutputTag:
@@ -106,7 +108,9 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
         self._rule_status_tag = rule_status_tag()
         self._subtask, self._parallelism = _subtask(runtime_context)
         mask_key = read_mask_key(settings.mask_key_file)
-        self._rulebook = Rulebook(settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud)
+        self._rulebook = Rulebook(
+            settings.baseline_rules, settings.destinations, mask_key, has_alerts=settings.with_fraud, can_order=settings.with_order
+        )
         self._route = self._rulebook.rule_set.route
         self._restored = False
         self._max_clock_gap_ms = settings.max_clock_gap_ms

@@ -326,7 +326,9 @@ class Rule(Model):
         if isinstance(signal, NoView) and self.when.events != ("order_placed",):
             raise ValueError("a signal of kind no-view takes events: [order_placed]")
 
-def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = True, has_alerts: bool = True) -> Rule:
+def parse_rule(
+    text: str, allowed_topics: Collection[str], *, can_mask: bool = True, has_alerts: bool = True, can_order: bool = True
+) -> Rule:
     """Reads a rule from JSON text and checks it.
 
     Args:
@@ -334,6 +336,7 @@ def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = T
         allowed_topics: what destinations may name: names, or Destinations, which may have patterns.
         can_mask: whether there is a key to mask fields with.
         has_alerts: whether there is a stage that makes alerts of signals.
+        can_order: whether the job orders sessions.
 
     Raises:
         InvalidRule: with every fault found.
@@ -353,6 +356,8 @@ def parse_rule(text: str, allowed_topics: Collection[str], *, can_mask: bool = T
             faults.append((("to", index, "topic"), reason))
         if destination.mask and not can_mask:
             faults.append((("to", index, "mask"), "needs the job's --mask-key-file"))
+        if destination.order == "session" and not can_order:
+            faults.append((("to", index, "order"), "is session, and the job runs with --no-order"))
     if faults:
         raise InvalidRule(*faults)
     return rule

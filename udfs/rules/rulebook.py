@@ -64,9 +64,10 @@ class Rulebook:
     """
 
     def __init__(
-        self, baseline: Iterable[str], allowed_topics: Collection[str], mask_key: bytes | None = None, *, has_alerts: bool = True
-    ) -> None:
-        self._has_alerts = has_alerts
+        self, baseline: Iterable[str], allowed_topics: Collection[str], mask_key: bytes | None = None, *, has_alerts: bool = True,
+        can_order: bool = True,
+    ) -> None:  # fmt: skip
+        self._has_alerts, self._can_order = has_alerts, can_order
         self._allowed_topics = allowed_topics
         self._can_mask = mask_key is not None
         self._rules: dict[str, Rule] = {}
@@ -144,7 +145,9 @@ class Rulebook:
         return Update(rule_id, rule.version, ACCEPTED, "", text)
 
     def _parse(self, text: str) -> Rule:
-        return parse_rule(text, self._allowed_topics, can_mask=self._can_mask, has_alerts=self._has_alerts)
+        return parse_rule(
+            text, self._allowed_topics, can_mask=self._can_mask, has_alerts=self._has_alerts, can_order=self._can_order
+        )  # fmt: skip
 
     def _put(self, rule: Rule) -> None:
         self._rules[rule.id] = rule

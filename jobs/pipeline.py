@@ -159,7 +159,8 @@ def _order(tables: StreamTableEnvironment, statements: StatementSet, settings: S
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW numbered AS
         SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
-               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed, event_time{columns}
+               COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed,
+               CAST(event_time AS TIMESTAMP_LTZ(3)) AS event_time{columns}
         FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
         WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
     share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))

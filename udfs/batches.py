@@ -32,15 +32,15 @@ class Record(NamedTuple):
     time_ms: int
 
 
-def records(batch: bytes) -> Iterator[Record]:
-    """The events of a batch."""
+def records(batch: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """The events of a batch: what a Record holds, as plain tuples, which are made in a third of the time."""
     unpack, header, at, end = _IN.unpack_from, _IN.size, 0, len(batch)
     while at < end:
         size, partition, offset, time_ms = unpack(batch, at)
         at += header
         value = batch[at : at + size]
         at += size
-        yield Record(value, partition, offset, time_ms)
+        yield value, partition, offset, time_ms
 
 
 def pack(*packed: Record) -> bytes:
@@ -50,6 +50,10 @@ def pack(*packed: Record) -> bytes:
 
 def routed(time_ms: int, session_id: str, event_id: str, ordered: str, unordered: str, facts: str, payload: bytes) -> bytes:
     """One event on its way out."""
+    text = f"{session_id}{event_id}{ordered}{unordered}{facts}"
+    if text.isascii():  # nearly all are: as many bytes as characters, so one encoding does for the five
+        header = _OUT.pack(time_ms, len(session_id), len(event_id), len(ordered), len(unordered), len(facts), len(payload))
+        return b"".join((header, text.encode(), payload))
     session, event, in_order, at_once, told = session_id.encode(), event_id.encode(), ordered.encode(), unordered.encode(), facts.encode()
     header = _OUT.pack(time_ms, len(session), len(event), len(in_order), len(at_once), len(told), len(payload))
     return b"".join((header, session, event, in_order, at_once, told, payload))

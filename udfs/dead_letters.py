@@ -6,7 +6,7 @@ from __future__ import annotations
 class DeadLetterShare:
     """The share of dead letters among the last records, over two alternating buckets of `bucket_size` records each.
 
-    Cheap on purpose: it runs for every event. `share` covers the last 1 to 2 buckets.
+    `share` covers the last 1 to 2 buckets, each of which is longer by what a call of `count` adds to its end.
     """
 
     def __init__(self, limit: float, bucket_size: int = 1000, warn_every_ms: int = 60_000) -> None:
@@ -25,14 +25,14 @@ class DeadLetterShare:
         self._previous_records = 0
         self._warned_ms: int | None = None
 
-    def count(self, dead: bool) -> None:
-        """Counts one record."""
+    def count(self, dead: bool, records: int = 1) -> None:
+        """Counts records that are all dead letters, or that none of them is."""
         if self._records >= self._bucket_size:
             self._previous_records, self._previous_dead = self._records, self._dead
             self._records = self._dead = 0
-        self._records += 1
+        self._records += records
         if dead:
-            self._dead += 1
+            self._dead += records
 
     @property
     def share(self) -> float:

@@ -19,7 +19,7 @@ from pyflink.datastream.functions import BroadcastProcessFunction, RuntimeContex
 from pyflink.datastream.state import MapStateDescriptor
 
 from udfs import metrics
-from udfs.batches import Record, records, routed
+from udfs.batches import records, routed
 from udfs.dead_letters import DeadLetterShare
 from udfs.facts import facts
 from udfs.kafka_client import Brokers
@@ -145,13 +145,15 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
         if not self._restored:
             out += self._restore(ctx.get_broadcast_state(self._rules_state).items())
         valid: list[bytes] = []
+        dead_letters = self._dead_letters
         for record in records(value):
-            self._events += 1
             try:
-                valid.append(self._routed(record))
+                valid.append(self._routed(record[0], record[3]))
             except InvalidEvent as invalid:
                 self._share.count(True)
-                out.append(self._dead_letter(record, invalid))
+                out.append(self._dead_letter(*record, invalid))
+        self._share.count(False, len(valid))
+        self._events += len(valid) + self._dead_letters - dead_letters
         self._publisher.publish()
         if _now_ms() >= self._next_report_ms:
             out += self._count_rules()
@@ -159,11 +161,9 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
             out.append(b"".join(valid))
         return out
 
-    def _routed(self, record: Record) -> bytes:
+    def _routed(self, payload: bytes, time_ms: int) -> bytes:
         """Raises InvalidEvent."""
-        payload, _, _, time_ms = record
         event, event_type = decode(payload, time_ms, self._max_clock_gap_ms, self._max_bytes)
-        self._share.count(False)
         route = self._route(event, event_type)
         if not (route.ordered or route.unordered):
             self._unrouted += 1
@@ -213,8 +213,9 @@ class EventRouter(BroadcastProcessFunction[bytes, Row, Any]):
             log.warning("rules that send to %s are out of force: it %s", topic, reason)
         return missing
 
-    def _dead_letter(self, record: Record, invalid: InvalidEvent) -> tuple[OutputTag, Row]:
-        value, partition, offset, time_ms = record
+    def _dead_letter(
+        self, value: bytes, partition: int, offset: int, time_ms: int, invalid: InvalidEvent
+    ) -> tuple[OutputTag, Row]:  # fmt: skip
         self._dead_letters += 1
         if self._share.warning_due(_now_ms()):
             log.warning(

@@ -25,15 +25,19 @@ def settings(**options: Any) -> Settings:
     return Settings(**small | options)
 
 
-def run(folder: Path, records: list[tuple[bytes, int]], given: Settings) -> Rows:
-    """Runs the job over `records` (value, time in ms) to their end; returns the rows of each sink table by its name."""
+def run(folder: Path, records: list[tuple[bytes, int]], given: Settings, rules: Path = ROOT / "rules") -> Rows:
+    """Runs the job over `records` (value, time in ms) to their end; returns the rows of each sink table by its name.
+
+    Args:
+        rules: folder of the baseline rules.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(JAVA_HOME))
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "proto")]))
-        return _run(folder, records, given)
+        return _run(folder, records, given, rules)
 
 
-def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings) -> Rows:
+def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings, rules: Path) -> Rows:
     from pyflink.datastream import StreamExecutionEnvironment  # noqa: PLC0415  (JAVA_HOME must be set before)
     from pyflink.table import StreamTableEnvironment  # noqa: PLC0415
 
@@ -59,8 +63,8 @@ def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings) -> Row
     for name, ddl in sinks.items():
         columns = re.sub(r" METADATA( FROM '\w+')?", "", ddl[: ddl.rindex(" WITH (")])
         table_env.execute_sql(f"{columns} {_files(folder, name)}")
-    rules = baseline.load(ROOT / "rules", DESTINATIONS)
-    router = RouterSettings(tuple(rules.values()), DESTINATIONS, 3_600_000, 1_000_000, 0.05)
+    texts = tuple(baseline.load(rules, DESTINATIONS, can_order=given.order).values())
+    router = RouterSettings(texts, DESTINATIONS, 3_600_000, 1_000_000, 0.05, with_order=given.order)
     pipeline.build(env, table_env, router, given).attach_as_datastream()
     env.execute()
     return {name: _read(folder / name) for name in sinks}

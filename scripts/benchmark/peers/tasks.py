@@ -42,9 +42,9 @@ class Task:
 
 _BARE: Final = ("--no-fraud", "--no-recommendations")
 _ALL: Final = (
-    Task("route", True, False, False, RULES / "route", (*_BARE, "--no-sales")),
-    Task("route+order", True, True, False, Path("rules"), (*_BARE, "--no-sales")),
-    Task("sales", False, False, True, RULES / "none", _BARE),
+    Task("route", True, False, False, RULES / "route", (*_BARE, "--no-sales", "--no-order", "--no-deduplication")),
+    Task("route+order", True, True, False, Path("rules"), (*_BARE, "--no-sales", "--no-deduplication")),
+    Task("sales", False, False, True, RULES / "none", (*_BARE, "--no-deduplication")),
     Task("all", True, True, True, Path("rules"), _BARE, distinct=True),
 )
 TASKS: Final = {task.name: task for task in _ALL}

@@ -300,6 +300,15 @@ def test_fields_are_masked_only_with_a_key() -> None:
         parse_rule(text, samples.TOPICS, can_mask=False)
 
 
+def test_only_a_job_that_orders_sessions_takes_order_session() -> None:
+    at_once = json.dumps(to({"topic": "orders", "order": "none"}))
+    assert parse_rule(at_once, samples.TOPICS, can_order=False).to[0].order == "none"
+    for text in (json.dumps(to({"topic": "orders", "order": "session"})), json.dumps(to({"topic": "orders"}))):
+        assert parse_rule(text, samples.TOPICS).to[0].order == "session"
+        with pytest.raises(InvalidRule, match=r"^to\[0\]\.order is session, and the job runs with --no-order$"):
+            parse_rule(text, samples.TOPICS, can_order=False)
+
+
 @pytest.mark.parametrize("kind", ["velocity", "deviation", "travel", "unfamiliar", "no-view"])
 def test_a_signal_has_no_destination_and_needs_a_stage_for_alerts(kind: str) -> None:
     rule = samples.parsed(signal(kind))

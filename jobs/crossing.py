@@ -12,7 +12,9 @@ from jobs import internal_rows, java_operators
 
 ROUTED: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "facts", "payload")
 _EVENT: Final = {"value": "BYTES", "partition": "INT", "offset": "BIGINT", "time_ms": "BIGINT"}
-_ROUTED: Final = dict(zip((f"f{index}" for index in range(len(ROUTED))), ("STRING", "STRING", "BIGINT", *["STRING"] * 3, "BYTES"), strict=True))
+_ROUTED: Final = {
+    "f0": "STRING", "f1": "STRING", "f2": "BIGINT", "f3": "STRING", "f4": "STRING", "f5": "STRING", "f6": "BYTES",
+}  # fmt: skip
 
 
 def packed(tables: StreamTableEnvironment, query: str) -> DataStream:

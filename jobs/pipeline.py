@@ -64,11 +64,11 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
     tables.execute_sql(f"CREATE TEMPORARY VIEW decoded AS SELECT {columns}, event_time, arrival FROM decoded_raw")
 
     # -- 2. Drop duplicates: the first of each event_id passes, for as long as the state remembers it -------------------
-    numbered_copies = "SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded"
+    copies = "SELECT *, ROW_NUMBER() OVER (PARTITION BY event_id ORDER BY arrival) AS copy FROM decoded"
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW first_copies AS
         SELECT session_id, event_id, ordered, unordered, facts, payload, event_time
-        FROM {f"({numbered_copies}) WHERE copy = 1" if settings.deduplication else "decoded"}""")
+        FROM {f"({copies}) WHERE copy = 1" if settings.deduplication else "decoded"}""")
     # Also: what was late before a restore is late after it.
     share(tables, "first_copies", "distinct_events", _EVENT_COLUMNS, keep_event_time=True)
 

@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from scripts.stack import releases
+from scripts.stack import class_data, releases
 from scripts.stack.errors import StackError
 from scripts.stack.paths import FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAGES
 from scripts.stack.processes import Running, wait_until
@@ -86,12 +87,14 @@ class Flink:
     def command(self, *arguments: str, folder: Path = ROOT) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
         command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
-        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, check=False, cwd=folder)
-        output = done.stdout + done.stderr
-        if done.returncode != 0:
-            self.log.write_text(output)
-            reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
-            raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.log})")
+        with class_data.of_client() if arguments[0] == "run" else nullcontext({}) as variables:
+            environment = {**self.environment, **variables}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
+            output = done.stdout + done.stderr
+            if done.returncode != 0:
+                self.log.write_text(output)
+                reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
+                raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.log})")
         return output
 
     def submit(self, *arguments: str, savepoint: str | None = None, checkout: Path = ROOT) -> str:

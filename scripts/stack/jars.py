@@ -14,6 +14,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from scripts.stack import class_data
 from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB, ROOT, SITE_PACKAGES, STATE
 
@@ -38,6 +39,8 @@ def ensure() -> None:
     verify(jars["kafka"] + jars["connector"], read_lock())
     _replace(KAFKA_LIB, jars["kafka"])
     _make_flink_home(jars["connector"])
+    class_data.CLIENT.unlink(missing_ok=True)
+    class_data.ensure_base()
     stamp.write_text(wanted)
 
 

@@ -33,11 +33,3 @@ def test_every_record_equals_the_oracle(stack: Stack, tmp_path: Path) -> None:
         assert sum(row["items"][0]["score"] > 0 for row in by_user) > len(by_user) / 2, "most answers are more than what is popular"
         assert {bool(row["user_id"]) for row in by_user} == {True, False}
         assert job.restarts() == 0
-
-
-def test_switched_off(stack: Stack, tmp_path: Path) -> None:
-    with running_job(stack, "no-recommendations", tmp_path, "--no-recommendations") as job:
-        vertices = [vertex["name"] for vertex in stack.rest(f"/jobs/{job.job_id}")["vertices"]]
-        assert not [name for name in vertices if "recommend" in name or "trend" in name]
-        job.verify(job.generate("--rate", "1000", "--for", "5", "--seed", "32"))
-        assert job.read(job.topics.product_recommendations) == []

@@ -73,7 +73,6 @@ def _sequence_numbers(job: Job) -> dict[str, int]:
     return numbers
 
 
-
 @contextmanager
 def kafka_on(workdir: Path) -> Iterator[Stack]:
     """A Kafka on the data that is in `workdir`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from shop.v1.events_pb2 import Event
 
 from scripts.control import plans
 from scripts.control.log import State, read_state
+from scripts.control.main import main
 from scripts.control.output import CommandError
 from scripts.control.writing import Author, carry_out
 from scripts.stack import Stack
@@ -37,16 +40,19 @@ class Control:
     folder: Path
 
     def start(self, command: str, *options: str) -> subprocess.Popen[str]:
-        where = ("--bootstrap", self.job.stack.bootstrap, "--topic-prefix", self.job.topics.prefix)
-        arguments = [sys.executable, "-m", "scripts.control.main", "rules", command, *where, *options]
+        arguments = [sys.executable, "-m", "scripts.control.main", *self._arguments(command, *options)]
         return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, command: str, *options: str, code: int = 0) -> str:
-        """Its output; of a command that fails, what it says of that."""
-        process = self.start(command, *options)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code, f"{command} {options}: exit code {process.returncode}\n{out}\n{err}"
-        return out if not code else out + err
+        """Its output; of a command that fails, what it says of that. In this process: most of another's time would be imports."""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            ended = main(self._arguments(command, *options))
+        assert ended == code, f"{command} {options}: exit code {ended}\n{out.getvalue()}\n{err.getvalue()}"
+        return out.getvalue() if not code else out.getvalue() + err.getvalue()
+
+    def _arguments(self, command: str, *options: str) -> list[str]:
+        return ["rules", command, "--bootstrap", self.job.stack.bootstrap, "--topic-prefix", self.job.topics.prefix, *options]
 
     def json(self, command: str, *options: str, code: int = 0) -> Any:
         return json.loads(self.run(command, "--json", *options, code=code))

@@ -142,9 +142,7 @@ def test_a_destination_with_a_form_of_its_own(job: Job) -> None:
     event.source.country, event.source.ip = "DE", "10.0.0.1"
     send(job, event)
     wait_until(lambda: event.event_id in job.routed_ids("fraud-detection"), "the masked event")
-    (message,) = [
-        each for each in job.read(job.topics.routed()["fraud-detection"]) if header(each, "event-id").decode() == event.event_id
-    ]
+    (message,) = [each for each in job.read(job.topics.routed()["fraud-detection"]) if header(each, "event-id").decode() == event.event_id]
     seen = Event.FromString(message.value() or b"")
     assert message.key() == b"DE"
     assert (seen.event_id, seen.source.country, seen.source.ip, seen.session_id) == (event.event_id, "DE", "", "")

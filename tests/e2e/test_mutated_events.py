@@ -1,4 +1,4 @@
-"""What must not stop the job or lose an event: broken input, and a TaskManager that dies."""
+"""Broken input must not stop the job. (What dies: test_chaos.py, test_fraud.py, test_high_availability.py.)"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from scripts.stack import Stack
-from tests.e2e.harness import Job, order, running_job, wait_until
+from tests.e2e.harness import order, running_job
 
 pytestmark = pytest.mark.e2e
 
@@ -40,30 +40,3 @@ def test_mutated_events_never_stop_the_job(stack: Stack, tmp_path: Path) -> None
         job.verify(None)
         assert job.restarts() == 0
         assert len(job.read(job.topics.dead_letters)) > 10_000
-
-
-def test_nothing_is_lost_when_a_task_manager_is_killed(stack: Stack, tmp_path: Path) -> None:
-    """Also: thread mode's interpreter loads again in a TaskManager that stays (FLINK-37727)."""
-    with running_job(stack, "killed", tmp_path) as job:
-        with job.generating("--rate", "1500", "--seed", "5") as ledger:
-            _kill_a_task_manager(job)
-        job.verify(ledger)
-
-
-def test_a_module_that_is_first_needed_after_a_restart_is_found(tmp_path: Path) -> None:
-    """In thread mode the interpreter stays, and the folder of the code that it has imported goes with the job."""
-    with Stack(tmp_path / "stack") as fresh:
-        with running_job(fresh, "some", tmp_path, "--no-heartbeat", "--no-sales", "--no-fraud", "--no-recommendations"):
-            pass
-        with running_job(fresh, "all", tmp_path) as job:
-            assert job.restarts() == 0
-
-
-def _kill_a_task_manager(job: Job) -> None:
-    stack = job.stack
-    victim = next(each for each in stack.processes if each.name.startswith("taskmanager"))
-    routed = len(job.routed_ids("session-activity"))
-    stack.kill(victim.name)
-    stack.start_task_manager(victim.name)
-    wait_until(lambda: job.restarts() > 0, "the restart")
-    wait_until(lambda: len(job.routed_ids("session-activity")) > routed + 3000, "output after the restart", 180)

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -87,7 +87,8 @@ class Flink:
     def command(self, *arguments: str, folder: Path = ROOT) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
         command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
-        with class_data.of_client() if arguments[0] == "run" else nullcontext({}) as variables:
+        archive: AbstractContextManager[dict[str, str]] = class_data.of_client() if arguments[0] == "run" else nullcontext({})
+        with archive as variables:
             environment = {**self.environment, **variables}
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
             output = done.stdout + done.stderr

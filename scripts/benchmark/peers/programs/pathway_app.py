@@ -18,6 +18,8 @@ import pathway as pw  # noqa: E402
 from shop.v1.events_pb2 import Event  # noqa: E402
 
 _parse = Event.FromString
+_BACKLOG = 50_000
+"""Its documentation asks for a limit where a backlog waits: without one it reads all of it first."""
 
 
 def routed(events: pw.Table, own: Arguments) -> pw.Table:
@@ -92,8 +94,8 @@ def main() -> None:
     producer = {"bootstrap.servers": own.bootstrap, "linger.ms": "5", "batch.size": "131072", "compression.type": "lz4", "acks": "all",
                 "queue.buffering.max.messages": "20000"}  # fmt: skip
     events = pw.io.kafka.read(
-        consumer, own.events, format="raw", autogenerate_key=True, autocommit_duration_ms=500, name="events",
-        with_metadata=own.task == "sales",
+        consumer, own.events, format="raw", autogenerate_key=True, autocommit_duration_ms=100, name="events",
+        with_metadata=own.task == "sales", max_backlog_size=_BACKLOG,
     )  # fmt: skip
     if own.task == "route":
         out = routed(events, own)

@@ -22,7 +22,7 @@ app = faust.App(
     value_serializer="raw", key_serializer="raw", web_enabled=False, store="memory://", datadir=datadir,
     topic_disable_leader=True, broker_commit_interval=own.commit_ms / 1000, consumer_auto_offset_reset="earliest",
     producer_linger=0.005, producer_max_batch_size=131_072, producer_compression_type="lz4",
-    stream_buffer_maxsize=32_768, stream_wait_empty=False, broker_max_poll_records=5_000, topic_allow_declare=False,
+    stream_buffer_maxsize=32_768, broker_max_poll_records=5_000, topic_allow_declare=False,
 )  # fmt: skip
 events = app.topic(own.events, key_type=bytes, value_type=bytes)
 targets = {name[len(own.prefix) :]: app.topic(name, key_type=bytes, value_type=bytes) for name in own.topics()}

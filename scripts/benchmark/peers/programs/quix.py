@@ -54,7 +54,10 @@ def _send(frame: Any, targets: dict[str, Any]) -> None:
 
 
 def _order(app: Application, frame: Any, own: Arguments) -> None:
-    """Tumbling windows of the bound's length per session, closed by the time of the partition: inside of each, sorted."""
+    """Tumbling windows of the bound's length per session, closed by the time of the partition: inside of each, sorted.
+
+    Windows that close together come in the order in which Quix stores them: time must not jump by more than one of them while a session
+    goes on."""
     targets = _targets(app, own)
     parse = Event.FromString
 

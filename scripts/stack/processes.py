@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from rich.text import Text
 
 from scripts.stack.errors import StackError
 
@@ -151,7 +152,8 @@ def wait_until(ready: Callable[[], bool], running: list[Running], what: str, sec
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that names an error, else its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    """The last line of a log that names an error, else its last line; without the escape codes of a terminal."""
+    read = log.read_text(errors="replace").splitlines()
+    lines = [line for each in read if (line := (Text.from_ansi(each).plain if "\x1b" in each else each).strip())]
     errors = [line for line in lines if "ERROR" in line or "Exception" in line]
     return (errors or lines or ["nothing was logged"])[-1][:200]

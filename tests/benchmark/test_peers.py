@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -16,6 +17,8 @@ from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.expected import CLOSING, Expected, Found, Records, Sum, expect, windows_of
 from scripts.benchmark.peers.meter import Measured, Sample, stretch
 from scripts.benchmark.peers.programs.common import Arguments, arguments, destinations, ordered
+from scripts.benchmark.peers.programs.event_time import InOrder, LeastOfPartitions, add_partial
+from scripts.benchmark.peers.stream import closing
 from scripts.benchmark.peers.tasks import DESTINATIONS, TASKS
 from scripts.shop.simulator import UNDISTURBED, Shop
 from scripts.shop.simulator import Settings as ShopSettings
@@ -96,9 +99,10 @@ def test_versions_of_peers_are_pinned() -> None:
 def test_a_worker_s_command_line() -> None:
     own = arguments([
         "--bootstrap", "b", "--prefix", "p.", "--group", "g", "--task", "route", "--guarantee", "exactly-once", "--worker", "1",
-        "--workers", "2", "--bound-ms", "500", "--window-ms", "6", "--slide-ms", "3", "--commit-ms", "2000", "--state", "s",
+        "--workers", "2", "--partitions", "4", "--bound-ms", "500",
+        "--window-ms", "6", "--slide-ms", "3", "--commit-ms", "2000", "--state", "s",
     ])  # fmt: skip
-    assert own == Arguments("b", "p.", "g", "route", "exactly-once", 1, 2, 500, 6, 3, 2000, "s")
+    assert own == Arguments("b", "p.", "g", "route", "exactly-once", 1, 2, 4, 500, 6, 3, 2000, "s")
     assert own.exactly_once
     assert own.topics() == ["p.orders", "p.payments", "p.session-activity", "p.fraud-detection"]
 
@@ -142,6 +146,23 @@ def test_progress_of_routes_is_their_share_and_of_windows_what_has_closed() -> N
     closed = sum(start + 5 * MINUTE <= end for _, _, start in expected.sales)
     assert behind[closed] == sum(count for start, count in expected.arrivals.items() if start < end)
     assert behind[closed - 1] < behind[closed]
+
+
+def test_time_goes_on_step_by_step_behind_the_last_event_and_then_beyond_all_windows() -> None:
+    expected = expect(log())
+    records = list(closing(expected, "c"))
+    times = [each.event_time_ms for each in records]
+    assert times == sorted(times)
+    views = [each for each in records if each.HasField("product_viewed")]
+    steps = [expected.last_ms, *(each.event_time_ms for each in views)]
+    assert all(0 < after - before <= 100 for before, after in pairwise(steps))
+    assert steps[-1] > expected.last_ms + 2 * 500
+    assert any(each % 1_000 == 0 for each in steps[1:])
+    later = expect((b"c", each.SerializeToString()) for each in records)
+    # Whatever was sold is sold again, in windows apart from those that count.
+    assert {window[:2] for window in expected.sales} <= {window[:2] for window in later.sales}
+    assert min(window[2] for window in later.sales) > expected.last_ms
+    assert all(decode(each.SerializeToString(), each.event_time_ms, MINUTE, 1_000_000) for each in records)
 
 
 # -- what did come out -------------------------------------------------------------------------------------------------------------
@@ -261,6 +282,60 @@ def test_closing_records_are_known_by_their_key() -> None:
     assert result.faults(Expected()) == []
 
 
+# -- event time in the peers' programs -------------------------------------------------------------------------------------------------
+
+
+def test_events_of_a_partition_come_in_order_and_only_when_nothing_on_time_can_precede_them() -> None:
+    waiting = InOrder(500)
+    out = []
+    for time_ms, name in ((1_000, "b"), (600, "a"), (1_000, "c"), (1_499, "e"), (1_400, "d")):
+        waiting.add(time_ms, name)
+        out += waiting.due()
+    assert out == ["a"]
+    waiting.add(1_500, "f")
+    assert list(waiting.due()) == ["b", "c"]
+    # Restored from a snapshot, what is of the same millisecond stays in the order of arrival.
+    restored = InOrder(500, *waiting.snapshot())
+    restored.add(1_400, "d2")
+    restored.add(2_000, "g")
+    assert list(restored.due()) == ["d", "d2", "e", "f"]
+
+
+def test_the_order_of_a_real_log_is_mended() -> None:
+    waiting, out = InOrder(500), []
+    for _, value in log():
+        event = Event.FromString(value)
+        waiting.add(event.event_time_ms, event.event_time_ms)
+        out += waiting.due()
+    assert len(out) > 2_900
+    assert out == sorted(out)
+
+
+def test_time_is_that_of_the_partition_furthest_behind() -> None:
+    times = LeastOfPartitions(2)
+    times.advance(0, 900)
+    assert times.least() is None
+    times.advance(1, 100)
+    times.advance(0, 800)
+    assert times.least() == 100
+    times.advance(1, 1_000)
+    assert times.least() == 900
+    restored = LeastOfPartitions(2, times.newest)
+    restored.advance(0, 2_000)
+    assert (restored.least(), times.least()) == (1_000, 900)
+
+
+def test_windows_of_partitions_are_added_up_once_all_are_past_them() -> None:
+    pending: dict[str, object] = {}
+    told = []
+    # Partition 0 is far ahead; partition 1 has sold nothing in the window that starts at 10.
+    for partition, start, sums in ((0, 0, [1, 10]), (0, 10, [2, 20]), (0, 20, [4, 40]), (1, 0, [8, 80]), (1, 20, [16, 160])):
+        told.append(add_partial(pending, partition, start, sums, 2))
+        pending = json.loads(json.dumps(pending))
+    assert told == [[], [], [], [(0, [9, 90])], [(10, [2, 20]), (20, [20, 200])]]
+    assert pending["windows"] == {}
+
+
 # -- what is measured ----------------------------------------------------------------------------------------------------------------
 
 
@@ -288,20 +363,48 @@ def run(rate: float, own: float = 8.0, kafka: float = 2.0) -> Measured:
     return Measured(rate, own, kafka, 3 * 2**20)
 
 
+def cells(row: report.Row) -> str:
+    return report.table([row]).splitlines()[2]
+
+
 def test_a_row_shows_medians_and_the_spread() -> None:
     row = report.Row("A", "exactly-once", (run(1_000), run(3_000), run(2_000)))
-    assert report.line(row).startswith(
-        "| A | exactly-once | 2,000 (1,000–3,000) | 8.0 (8.0–8.0) | 2.0 (2.0–2.0) | 10.0 (10.0–10.0) | 100,000"
-    )
-    assert report.line(replace(row, runs=(run(1_000),))) == "| A | exactly-once | 1,000 | 8.0 | 2.0 | 10.0 | 100,000 | 3 |"
-    assert report.line(report.Row("B", "none", (), "it can't")) == "| B | none | it can't | | | | | |"
-    assert {report.line(each).count("|") for each in (row, report.Row("B", "none", (), "no"))} == {report.HEADER.splitlines()[0].count("|")}
+    assert cells(row).startswith("| A | exactly-once | 2,000 (1,000–3,000) | 8.0 (8.0–8.0) | 2.0 (2.0–2.0) | 10.0 (10.0–10.0) | 100,000")
+    assert cells(replace(row, runs=(run(1_000),))) == "| A | exactly-once | 1,000 | 8.0 | 2.0 | 10.0 | 100,000 | 3 |"
+    assert {cells(each).count("|") for each in (row, report.Row("B", "none", (), "no"))} == {report.HEADER.splitlines()[0].count("|")}
 
 
-def test_ratios_are_against_the_first() -> None:
-    rows = [report.Row("A", "x", (run(2_000),)), report.Row("no", "x"), report.Row("B", "x", (run(1_000, 18.0),))]
-    assert report.ratios(rows) == ["- A does 2.00 times the events of B per second of CPU time, and 2.00 times per second."]
-    assert report.ratios(rows[:2]) == []
+def test_what_a_row_does_beyond_and_why_it_has_no_figures_stands_beneath_the_table_once() -> None:
+    rows = [
+        report.Row("A", "x", (run(1),), beyond="more"),
+        report.Row("B", "x", (), "it can't", beyond="more"),
+        report.Row("C", "x", (run(1),), beyond="more"),
+        report.Row("D", "x", (run(1),)),
+    ]
+    lines = report.table(rows).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:6]] == ["A [1]", "B", "C [1]", "D"]
+    assert lines[3] == "| B | x | – [2] | | | | | |"
+    assert lines[6:] == ["", "1. Beyond the task: more.", "2. it can't"]
+
+
+def test_millrace_is_compared_with_all_others_by_each_of_its_backends() -> None:
+    rows = [
+        report.Row("heap", "x", (run(2_000),), own=True),
+        report.Row("disk", "x", (run(500, 18.0),), own=True),
+        report.Row("no", "x"),
+        report.Row("B", "y", (run(1_000, 18.0),)),
+    ]
+    table = report.ratios(rows).splitlines()
+    assert table[2:] == ["| | heap | disk |", "|---|---|---|", "| B, y | 2.00 (2.00) | 1.00 (0.50) |"]
+    assert report.ratios(rows[:3]) == ""
+    assert report.ratios(rows[2:]) == ""
+
+
+def test_millrace_says_at_each_task_what_it_does_beyond() -> None:
+    own = [each for each in CANDIDATES.values() if each.own]
+    assert {each.backend for each in own} == {"hashmap", "rocksdb"}
+    assert all(set(each.beyond) == set(TASKS) for each in own)
+    assert all(set(each.beyond) <= set(TASKS) - set(each.cannot) for each in CANDIDATES.values())
 
 
 def test_the_picture_is_svg_with_a_bar_for_each_that_ran() -> None:

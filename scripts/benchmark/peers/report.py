@@ -21,18 +21,32 @@ _TEXT: Final = "#7d8590"
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one candidate at one task; none: why not."""
+    """The runs of one candidate at one task; none: why not.
+
+    Attributes:
+        beyond: what it does that the task does not ask for, in words; empty: nothing.
+        own: it is millrace, which the others are compared with.
+    """
 
     candidate: str
     guarantee: str
     runs: tuple[Measured, ...] = ()
     reason: str = ""
+    beyond: str = ""
+    own: bool = False
 
 
-def line(row: Row) -> str:
-    """One row of the table: medians, and of two or more runs the least and the greatest."""
+def table(rows: Sequence[Row]) -> str:
+    """A row for each candidate: medians, and of two or more runs the least and the greatest. Beneath it, by number, what a row does beyond
+    the task, and why it has no figures."""
+    notes: list[str] = []
+    lines = [_line(row, notes) for row in rows]
+    return "\n".join([HEADER, *lines, "", *(f"{number}. {note}" for number, note in enumerate(notes, 1))]).rstrip()
+
+
+def _line(row: Row, notes: list[str]) -> str:
     if not row.runs:
-        return f"| {row.candidate} | {row.guarantee} | {row.reason} | | | | | |"
+        return f"| {row.candidate} | {row.guarantee} | – [{_note(row.reason, notes)}] | | | | | |"
     values = (
         _spread([run.events_per_s for run in row.runs], 0),
         _spread([run.engine_us for run in row.runs], 1),
@@ -41,7 +55,15 @@ def line(row: Row) -> str:
         _spread([run.events_per_core_s for run in row.runs], 0),
         _spread([run.peak_memory_bytes / 2**20 for run in row.runs], 0),
     )
-    return f"| {row.candidate} | {row.guarantee} | {' | '.join(values)} |"
+    mark = f" [{_note(f'Beyond the task: {row.beyond}.', notes)}]" if row.beyond else ""
+    return f"| {row.candidate}{mark} | {row.guarantee} | {' | '.join(values)} |"
+
+
+def _note(text: str, notes: list[str]) -> int:
+    """The number of a note; the same words have the same number."""
+    if text not in notes:
+        notes.append(text)
+    return notes.index(text) + 1
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -87,17 +109,22 @@ def _range(row: Row) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def ratios(rows: Sequence[Row]) -> list[str]:
-    """Each candidate's events per core-second against the first measured one's, in words."""
+def ratios(rows: Sequence[Row]) -> str:
+    """How many times the events of each other candidate millrace does, by state backend: a table; empty without two to compare."""
     measured = [row for row in rows if row.runs]
-    if len(measured) < 2:
-        return []
-    first = measured[0]
-    return [
-        f"- {first.candidate} does {_median(first) / _median(row):.2f} times the events of {row.candidate} per second of CPU time, and "
-        f"{_wall(first) / _wall(row):.2f} times per second."
-        for row in measured[1:]
-    ]  # fmt: skip
+    own = [row for row in measured if row.own]
+    others = [row for row in measured if not row.own]
+    if not own or not others:
+        return ""
+    lines = [
+        "Times the events of each that millrace does: per second of CPU time (per second of the clock)\n",
+        "| | " + " | ".join(row.candidate for row in own) + " |",
+        "|---" * (len(own) + 1) + "|",
+    ]
+    for other in others:
+        cells = (f"{_median(row) / _median(other):.2f} ({_wall(row) / _wall(other):.2f})" for row in own)
+        lines.append(f"| {other.candidate}, {other.guarantee} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _wall(row: Row) -> float:

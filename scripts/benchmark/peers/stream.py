@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from shop.v1.events_pb2 import Event
 
 from jobs.settings import Topics
 from scripts.benchmark.peers.expected import CLOSING, Expected, expectation
-from scripts.benchmark.peers.tasks import PREFIX, SHORT, SHORT_PREFIX
+from scripts.benchmark.peers.tasks import PREFIX
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT
 from scripts.stack.processes import wait_until
@@ -26,7 +27,10 @@ _START: Final = "2026-11-01"
 _CALM: Final = ("--disorder", "0.2", "--disorder-ms", "400", "--late", "0", "--duplicates", "0", "--malformed", "0", "--unknown", "0")
 _EVENTS_PER_S: Final = 1_000
 _SESSIONS: Final = 5_000
-_CLOSING_MS: Final = 900_000
+# Behind the last event, in each partition: first time goes on as in a stream (what orders lets go of one step after the other), then far
+# beyond all windows, twice, since what some wait for is that windows close behind those that count.
+_GOING_ON_MS: Final = range(100, 5_001, 100)
+_CLOSING_MS: Final = (900_000, 1_800_000)
 _CHANGED_S: Final = 60
 _ANSWER_S: Final = 30
 
@@ -47,10 +51,10 @@ class Stream:
         return (*self.topics.routed().values(), self.topics.sales)
 
 
-def fill(stack: Stack, events: int, compact: bool, short: bool = False) -> Stream:
-    """Fills an input topic: `events` events in the disorder of a real log, and records at the end that let event time go on, so that
-    whoever waits for it lets go of all."""
-    prefix, count = (SHORT_PREFIX, events // SHORT) if short else (PREFIX, events)
+def fill(stack: Stack, events: int, compact: bool, part: int = 1) -> Stream:
+    """Fills an input topic: `events // part` events in the disorder of a real log, and records at the end that let event time go on, so
+    that whoever waits for it lets go of all."""
+    prefix, count = (PREFIX if part == 1 else f"{PREFIX.rstrip('.')}-{part}."), events // part
     stream_topics = Topics(prefix=prefix)
     _create(stack, stream_topics)
     command = [
@@ -65,24 +69,36 @@ def fill(stack: Stack, events: int, compact: bool, short: bool = False) -> Strea
 
 
 def _close(bootstrap: str, topic: str, expected: Expected) -> None:
-    """An order for each currency, of all categories sold in it, into each partition, long after the last event."""
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
-    time_ms = expected.last_ms + _CLOSING_MS
+    for partition in range(PARTITIONS):
+        for event in closing(expected, f"{CLOSING}{partition}"):
+            key, time_ms = event.session_id.encode(), event.event_time_ms
+            producer.produce(topic, event.SerializeToString(), key, partition=partition, timestamp=time_ms)
+    if producer.flush(30):
+        raise StackError(f"Kafka did not take the last records of {topic}")
+
+
+def closing(expected: Expected, session: str) -> Iterator[Event]:
+    """The last records of a partition: views while time goes on, and long after that orders, in each currency and of all categories
+    that were sold in it."""
+    # In whole tenths of a second, so that those are among them who look at one event in a few.
+    last_ms = expected.last_ms - expected.last_ms % _GOING_ON_MS.step
+    for behind_ms in _GOING_ON_MS:
+        view = Event(event_id=f"{session}-{behind_ms}", session_id=session, event_time_ms=last_ms + behind_ms)
+        view.product_viewed.product_id = "p"
+        yield view
     categories: dict[str, set[str]] = {"USD": {"none"}}
     for category, currency, _ in expected.sales:
         categories.setdefault(currency, set()).add(category)
-    for partition in range(PARTITIONS):
-        key = f"{CLOSING}{partition}"
+    for behind_ms in _CLOSING_MS:
         for currency, names in categories.items():
-            event = Event(event_id=f"{key}-{currency}", session_id=key, event_time_ms=time_ms)
+            event = Event(event_id=f"{session}-{behind_ms}-{currency}", session_id=session, event_time_ms=last_ms + behind_ms)
             order = event.order_placed
             order.order_id, order.total.currency = event.event_id, currency
             for name in sorted(names):
                 line = order.lines.add(product_id="p", category=name, quantity=1)
                 line.unit_price.currency = currency
-            producer.produce(topic, event.SerializeToString(), key.encode(), partition=partition, timestamp=time_ms)
-    if producer.flush(30):
-        raise StackError(f"Kafka did not take the last records of {topic}")
+            yield event
 
 
 def clear(stack: Stack, stream: Stream) -> None:

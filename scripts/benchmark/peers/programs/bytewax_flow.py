@@ -6,10 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,12 @@ import orjson
 from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
 from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
+from bytewax.operators.windowing import UTC_MIN, Clock, ClockLogic
 from common import READ_AHEAD_KB, SALES, Arguments, arguments, destinations, ordered, producer_options, sold
+from event_time import InOrder, LeastOfPartitions
 from shop.v1.events_pb2 import Event
 
 _parse = Event.FromString
-_STILL = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def dataflow(own: Arguments) -> Dataflow:
@@ -50,39 +49,19 @@ def _route(messages: Any, own: Arguments) -> Any:
 
 
 @dataclass
-class _Waiting(StatefulBatchLogic):
-    """The events of one session, until the session's newest is `bound_ms` younger, or the clock has gone on by as much."""
+class _Ordered(StatefulBatchLogic):
+    """The events of one partition, which has all of a session, by event time: by that alone, so that a pause of the clock makes no
+    disorder. Like a watermark, it goes on when the partition does."""
 
-    bound_ms: int
-    heap: list[tuple[int, int, Any]] = field(default_factory=list)
-    newest_ms: int = 0
-    seen: datetime = _STILL
-    number: Any = field(default_factory=count)
+    waiting: InOrder
 
     def on_batch(self, values: list[Any]) -> tuple[Iterable[Any], bool]:
         for time_ms, out in values:
-            heappush(self.heap, (time_ms, next(self.number), out))
-            self.newest_ms = max(self.newest_ms, time_ms)
-        self.seen = datetime.now(UTC)
-        return self._until(self.newest_ms - self.bound_ms)
-
-    def on_notify(self) -> tuple[Iterable[Any], bool]:
-        return self._until(self.newest_ms)
-
-    def on_eof(self) -> tuple[Iterable[Any], bool]:
-        return [], StatefulBatchLogic.RETAIN
-
-    def notify_at(self) -> datetime | None:
-        return self.seen + timedelta(milliseconds=self.bound_ms) if self.heap else None
+            self.waiting.add(time_ms, out)
+        return list(self.waiting.due()), StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> Any:
-        return list(self.heap), self.newest_ms
-
-    def _until(self, time_ms: int) -> tuple[Iterable[Any], bool]:
-        out = []
-        while self.heap and self.heap[0][0] <= time_ms:
-            out.append(heappop(self.heap)[2])
-        return out, not self.heap
+        return self.waiting.snapshot()
 
 
 def _order(messages: Any, own: Arguments) -> Any:
@@ -94,11 +73,11 @@ def _order(messages: Any, own: Arguments) -> Any:
             event = _parse(message.value)
             for destination in destinations(event):
                 sent = KafkaSinkMessage(message.key, message.value, prefix + destination, timestamp=message.timestamp[1])
-                out.append((event.session_id, (ordered(destination), event.event_time_ms, sent)))
+                out.append((str(message.partition), (ordered(destination), event.event_time_ms, sent)))
         return out
 
-    def builder(resumed: Any) -> _Waiting:
-        return _Waiting(own.bound_ms) if resumed is None else _Waiting(own.bound_ms, *resumed)
+    def builder(resumed: Any) -> _Ordered:
+        return _Ordered(InOrder(own.bound_ms, *(resumed or ())))
 
     branches = op.branch("ordered", op.flat_map_batch("route", messages, routed), lambda item: item[1][0])
     waiting = op.map("in", branches.trues, lambda item: (item[0], item[1][1:]))
@@ -107,28 +86,63 @@ def _order(messages: Any, own: Arguments) -> Any:
     return op.merge("both", op.map("out-of-key", in_order, lambda item: item[1]), at_once)
 
 
+@dataclass
+class _LeastLogic(ClockLogic):
+    times: LeastOfPartitions
+    bound: timedelta
+
+    def before_batch(self) -> None:
+        pass
+
+    def on_item(self, value: Any) -> tuple[datetime, datetime]:
+        self.times.advance(value[1], value[0])
+        return value[0], self.on_notify()
+
+    def on_notify(self) -> datetime:
+        least = self.times.least()
+        return UTC_MIN if least is None else least - self.bound
+
+    def on_eof(self) -> datetime:
+        return self.on_notify()
+
+    def to_system_utc(self, timestamp: datetime) -> None:
+        return None
+
+    def snapshot(self) -> dict[int, datetime]:
+        return dict(self.times.newest)
+
+
+@dataclass
+class _Least(Clock):
+    """Each key has a clock of its own in Bytewax, which all partitions feed: it shows the time of the one furthest behind. The clock of the
+    wall must not close the windows of a backlog, as that of EventClock does."""
+
+    partitions: int
+    bound: timedelta
+
+    def build(self, resume_state: Any) -> _LeastLogic:
+        return _LeastLogic(LeastOfPartitions(self.partitions, resume_state), self.bound)
+
+
 def _sales(messages: Any, own: Arguments) -> Any:
     topic = own.prefix + SALES
 
-    def lines(batch: list[Any]) -> Iterable[tuple[str, tuple[datetime, int, int]]]:
+    def lines(batch: list[Any]) -> Iterable[tuple[str, tuple[datetime, int, int, int]]]:
         out = []
         for message in batch:
             event = _parse(message.value)
             for category, currency, quantity, amount in sold(event):
-                out.append((f"{category}|{currency}", (datetime.fromtimestamp(event.event_time_ms / 1000, UTC), quantity, amount)))
+                time = datetime.fromtimestamp(event.event_time_ms / 1000, UTC)
+                out.append((f"{category}|{currency}", (time, message.partition, quantity, amount)))
         return out
 
-    # Each key has a clock of its own here, which all partitions feed: it must wait for the slowest of them.
-    # The clock of the wall must not close the windows of a backlog.
-    clock = win.EventClock(
-        lambda line: line[0], timedelta(milliseconds=own.window_ms), now_getter=lambda: _STILL, to_system_utc=lambda _: None
-    )
+    clock = _Least(own.partitions, timedelta(milliseconds=own.bound_ms))
     windower = win.SlidingWindower(
         length=timedelta(milliseconds=own.window_ms), offset=timedelta(milliseconds=own.slide_ms), align_to=datetime(2026, 1, 1, tzinfo=UTC)
     )
     closed = win.fold_window(
         "sum", op.flat_map_batch("lines", messages, lines), clock, windower, lambda: (0, 0),
-        lambda total, line: (total[0] + line[1], total[1] + line[2]), lambda one, other: (one[0] + other[0], one[1] + other[1]),
+        lambda total, line: (total[0] + line[2], total[1] + line[3]), lambda one, other: (one[0] + other[0], one[1] + other[1]),
         ordered=False,
     )  # fmt: skip
 

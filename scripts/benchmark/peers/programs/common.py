@@ -53,6 +53,7 @@ class Arguments:
     guarantee: str
     worker: int
     workers: int
+    partitions: int
     bound_ms: int
     window_ms: int
     slide_ms: int

@@ -1,11 +1,15 @@
-"""A consume-produce loop in plain Python on confluent-kafka: with transactions, exactly-once; without, at-least-once."""
+"""A consume-produce loop in plain Python on confluent-kafka: with transactions, exactly-once; without, at-least-once.
+
+Each worker has its partitions by its number, and goes on where the group's committed offsets stand: no rebalance takes a partition away
+between what is produced and its commit. With transactions, a worker that is started again fences off the one before it by its id.
+"""
 
 from __future__ import annotations
 
 import time
 
 from common import READ_AHEAD_KB, arguments, destinations, producer_options
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from shop.v1.events_pb2 import Event
 
 _BATCH = 1_000
@@ -15,8 +19,7 @@ def main() -> None:
     own = arguments()
     consumer = Consumer({
         "bootstrap.servers": own.bootstrap, "group.id": own.group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "enable.auto.offset.store": False, "isolation.level": "read_committed", "queued.max.messages.kbytes": READ_AHEAD_KB,
-        "partition.assignment.strategy": "range",
+        "isolation.level": "read_committed", "queued.max.messages.kbytes": READ_AHEAD_KB,
     })  # fmt: skip
     options = producer_options(own) | {"bootstrap.servers": own.bootstrap}
     if own.exactly_once:
@@ -25,7 +28,8 @@ def main() -> None:
     if own.exactly_once:
         producer.init_transactions(60)
         producer.begin_transaction()
-    consumer.subscribe([own.events])
+    # After init_transactions, which ends what a worker before this one left open: its offsets are settled.
+    consumer.assign([TopicPartition(own.events, partition) for partition in range(own.worker, own.partitions, own.workers)])
     route, prefix, parse = destinations, own.prefix, Event.FromString
     dirty, next_commit = False, time.monotonic() + own.commit_ms / 1000
     while True:
@@ -40,18 +44,18 @@ def main() -> None:
                         break
                     except BufferError:
                         producer.poll(0.05)
-            consumer.store_offsets(message)
             dirty = True
         producer.poll(0)
         if dirty and time.monotonic() >= next_commit:
+            # Behind what consume() has returned last, all of which has been produced.
+            positions = [each for each in consumer.position(consumer.assignment()) if each.offset >= 0]
             if own.exactly_once:
-                positions = consumer.position(consumer.assignment())
                 producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata(), 60)
                 producer.commit_transaction(60)
                 producer.begin_transaction()
             else:
                 producer.flush(60)
-                consumer.commit(asynchronous=False)
+                consumer.commit(offsets=positions, asynchronous=False)
             dirty, next_commit = False, time.monotonic() + own.commit_ms / 1000
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
 from typing import Any
 
 from common import READ_AHEAD_KB, SALES, Arguments, arguments, destinations, ordered, producer_options, sold
-from quixstreams import Application
+from event_time import add_partial
+from quixstreams import Application, State, message_context
 from quixstreams.dataframe.windows.aggregations import Collect, Sum
+from quixstreams.models import TopicConfig
 from quixstreams.models.serializers import Serializer
 from shop.v1.events_pb2 import Event
 
@@ -51,44 +54,78 @@ def _send(frame: Any, targets: dict[str, Any]) -> None:
 
 
 def _order(app: Application, frame: Any, own: Arguments) -> None:
-    """Tumbling windows of the bound's length per session, closed by the time of the partition: inside of each, sorted."""
+    """Tumbling windows of the bound's length per session, closed by the time of the partition: inside of each, sorted.
+
+    Windows that close together come in the order in which Quix stores them: time must not jump by more than one of them while a session
+    goes on."""
     targets = _targets(app, own)
     parse = Event.FromString
-    frame = frame.apply(lambda value: [(each, value) for each in destinations(parse(value))], expand=True)
-    _send(frame.filter(lambda pair: not ordered(pair[0])), targets)
+
+    def routed(value: bytes) -> list[tuple[str, bytes, int]]:
+        event = parse(value)
+        return [(each, value, event.event_time_ms) for each in destinations(event)]
+
+    frame = frame.apply(routed, expand=True)
+    _send(frame.filter(lambda each: not ordered(each[0])), targets)
     windows = (
-        frame.filter(lambda pair: ordered(pair[0]))
-        .apply(lambda pair: [pair[0], parse(pair[1]).event_time_ms, pair[1].hex()])  # its state is JSON
+        frame.filter(lambda each: ordered(each[0]))
+        .apply(lambda each: [each[0], each[2], b2a_base64(each[1], newline=False).decode()])  # its state is JSON
         .tumbling_window(duration_ms=own.bound_ms, grace_ms=own.bound_ms)
         .agg(events=Collect())
         .final(closing_strategy="partition")
     )
     in_order = windows.apply(
-        lambda window: [(each[0], bytes.fromhex(each[2])) for each in sorted(window["events"], key=lambda each: each[1])], expand=True
+        lambda window: [(each[0], a2b_base64(each[2])) for each in sorted(window["events"], key=lambda each: each[1])], expand=True
     )
     _send(in_order, targets)
 
 
 def _sales(app: Application, frame: Any, own: Arguments) -> None:
+    """Windows of what each partition has sold, and then their sums over the partitions. Behind a repartitioning, all partitions share one
+    time, and what is read later than others is late; in two stages, each has its own."""
     parse = Event.FromString
-    frame = frame.apply(lambda value: sold(parse(value)), expand=True).apply(
-        lambda line: {"group": f"{line[0]}|{line[1]}", "quantity": line[2], "amount_minor": line[3]}
-    )
+
+    def lines(value: bytes) -> list[dict[str, Any]]:
+        partition = message_context().partition
+        return [
+            {"group": f"{partition}|{category}|{currency}", "quantity": quantity, "amount_minor": amount}
+            for category, currency, quantity, amount in sold(parse(value))
+        ]
+
     windows = (
-        frame.group_by("group")
-        .hopping_window(duration_ms=own.window_ms, step_ms=own.slide_ms, grace_ms=own.window_ms)
+        frame.apply(lines, expand=True)
+        .group_by("group")
+        .hopping_window(duration_ms=own.window_ms, step_ms=own.slide_ms, grace_ms=own.bound_ms)
         .agg(quantity=Sum("quantity"), amount_minor=Sum("amount_minor"))
-        .final(closing_strategy="partition")
+        .final(closing_strategy="key")
     )
-    rows = windows.apply(_row, metadata=True)
+    partials = app.topic(
+        f"{own.group}-partials", value_serializer="json", value_deserializer="json", key_serializer="str", key_deserializer="str",
+        config=TopicConfig(num_partitions=own.partitions, replication_factor=1),
+    )  # fmt: skip
+    windows.apply(_partial, metadata=True).to_topic(partials, key=lambda row: row["group"])
+
+    def whole(row: dict[str, Any], state: State) -> list[dict[str, Any]]:
+        pending = state.get("pending", {})
+        sums = [row["quantity"], row["amount_minor"]]
+        done = add_partial(pending, row["partition"], row["start"], sums, own.partitions)
+        state.set("pending", pending)
+        category, currency = row["group"].split("|")
+        return [
+            {"category": category, "currency": currency, "window_start": start, "window_end": start + own.window_ms,
+             "quantity": quantity, "amount_minor": amount_minor}
+            for start, (quantity, amount_minor) in done
+        ]  # fmt: skip
+
+    rows = app.dataframe(partials).apply(whole, stateful=True, expand=True)
     rows.to_topic(app.topic(own.prefix + SALES, value_serializer="json", key_serializer="str"))
 
 
-def _row(window: dict[str, Any], key: Any, timestamp: int, headers: Any) -> dict[str, Any]:
-    category, currency = (key.decode() if isinstance(key, bytes) else key).split("|")
+def _partial(window: dict[str, Any], key: Any, timestamp: int, headers: Any) -> dict[str, Any]:
+    partition, _, group = (key.decode() if isinstance(key, bytes) else key).partition("|")
     return {
-        "category": category, "currency": currency, "window_start": window["start"], "window_end": window["end"],
-        "quantity": window["quantity"], "amount_minor": window["amount_minor"],
+        "group": group, "partition": int(partition), "start": window["start"], "quantity": window["quantity"],
+        "amount_minor": window["amount_minor"],
     }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def test_without_kafka_nothing_can_be_measured_any_more(tmp_path: Path) -> None:
 
 
 def test_a_taskmanager_that_has_ended_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = []
+    started: list[str] = []
     stack = Stack(tmp_path, processes=[ended("taskmanager-1")])
     monkeypatch.setattr(stack, "start_task_manager", started.append)
     assert attempt(stack, "a", lambda: fail(StackError("no slot"))) == "no slot"

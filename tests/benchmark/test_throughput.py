@@ -14,7 +14,10 @@ def samples(*counts: int) -> list[Sample]:
 
 
 def test_the_stretch_begins_and_ends_where_the_counter_moves() -> None:
-    """320 events are told after 2.5 s, and 920 after 5.5 s. Of the first 10 % and what is behind 95 % nothing counts: the topic may have been empty for a second there."""
+    """320 events are told after 2.5 s, and 920 after 5.5 s.
+
+    Of the first 10 % and what is behind 95 % nothing counts: the topic may have been empty for a second there.
+    """
     found = stretch(samples(0, 0, 20, 20, 20, 320, 320, 320, 620, 620, 620, 920, 920, 920, 990), 1_000)
     assert found.events_per_s == pytest.approx(600 / 3)
     assert found.cpu_us_per_event == pytest.approx(3 / 600 * 1e6)

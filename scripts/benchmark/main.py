@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, costs, curves, insights, latency, regression, rules_load, skew, throughput, tries
+from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, throughput, tries
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
@@ -81,7 +81,7 @@ def main() -> None:
     try:
         flink_options = _FINE_COUNTERS if options.only == "tries" else {}
         flink_options |= dict(each.split("=", 1) for each in options.flink_option)
-        with Stack(workdir, parallelism=1 if options.only in _CHOICES else 2, flink_options=flink_options) as stack:
+        with Stack(workdir, parallelism=1 if options.only in _ONE_JVM else 2, flink_options=flink_options) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
                 if options.only == name or (options.only is None and name not in _ASKED_FOR):
@@ -266,6 +266,10 @@ def _tries(stack: Stack, options: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def _crossing(stack: Stack, options: argparse.Namespace) -> None:
+    crossing.run(stack, options.events, options.compact)
+
+
 def _peers(stack: Stack, options: argparse.Namespace) -> None:
     chosen = part.Plan(
         options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms,
@@ -296,11 +300,14 @@ def _yardstick() -> float:
 _PARTS = {
     "latency": _latency, "load": _load, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
     "skew": _skew, "costs": _costs, "peers": _peers, "curves": _curves, "tries": _tries,
+    "crossing": _crossing,
 }  # fmt: skip
-_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries"}
+_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing"}
 """Parts that run only by --only: these take long, and peers installs what nothing else needs."""
 _CHOICES: dict[str, Collection[str]] = {"curves": curves.SETTINGS, "tries": VARIATIONS}
-"""Parts that --settings chooses from. They have one TaskManager, so that each of their jobs runs where those before it were."""
+"""Parts that --settings chooses from."""
+_ONE_JVM = {*_CHOICES, "crossing"}
+"""Parts with one TaskManager, so that each of their jobs runs where those before it ran and nothing is compiled any more."""
 _FINE_COUNTERS = {"metrics.fetcher.update-interval": "500"}
 """A try lasts for some ten seconds: Flink must tell more often how far it is."""
 

@@ -203,4 +203,4 @@ def picture(setting: Setting, points: Sequence[Point], rate: int) -> str:
         panels.append(drawing.Panel("Late events, % (usual disorder)", {"late": [point.late * 100 for point in points]}))
     places = [f"{point.value:,}" for point in points]
     heading = f"{setting.title}: {setting.guarantee}, {rate:,} events/s"
-    return drawing.curves(heading, places, panels, f"{setting.title}; the default is {setting.default:,}")
+    return drawing.curves(heading, places, panels, f"{setting.title} (steps not to scale); default {setting.default:,}")

@@ -81,8 +81,8 @@ def _panel(panel: Panel, x: int, places: Sequence[str]) -> list[str]:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 6, 8 and 10 times a power of ten."""
+    """The next number of few digits, so that it and its half can be read."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-9))
+    return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9))

@@ -37,7 +37,7 @@ _LATENCY_OPTIONS = ("--lateness-ms", "500")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
-    parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up; medians are shown (default: 1)")
+    parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up, rounds of tries; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     parser.add_argument(
         "--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {curves.SECONDS} for --only curves)"
@@ -79,8 +79,8 @@ def main() -> None:
     shutil.rmtree(workdir, ignore_errors=True)
     print(_machine(), flush=True, file=sys.stderr if options.only == "costs" else sys.stdout)  # that one prints a file
     try:
-        flink_options = _FINE_COUNTERS if options.only == "tries" else {}
-        flink_options |= dict(each.split("=", 1) for each in options.flink_option)
+        own_options = _FINE_COUNTERS if options.only == "tries" else {}
+        flink_options = {**own_options, **dict(each.split("=", 1) for each in options.flink_option)}
         with Stack(workdir, parallelism=1 if options.only in _ONE_JVM else 2, flink_options=flink_options) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():

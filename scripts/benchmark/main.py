@@ -104,8 +104,8 @@ def _add_curves(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "--only curves, --only tries",
         "curves: latency and CPU time against each setting, open loop at --rate, some 30 minutes for all. "
-        "tries: what was tried to make an event cost less, each against its base, --runs rounds (best with --events 300000): "
-        "some 30 minutes, and 25 for each round after the first",
+        "tries: what was tried to make an event cost less, each against its base, --runs rounds, best with --events 300000: "
+        "some 25 minutes, and 15 for each round after the first",
     )
     known = "; ".join(f"{part}: {', '.join(names)}" for part, names in _CHOICES.items())
     group.add_argument("--settings", metavar="A,B", help=f"which (default: all); {known}")

@@ -25,7 +25,8 @@ from scripts.stack import Stack
 BASE: Final = "base"
 HEADER: Final = "| try | what it changes | CPU us/event, of base | events/s, of base | kept |\n|---|---|---|---|---|"
 _COMMON: Final = ("--parallelism=1", "--python-mode=thread", *ROUTING_ONLY)
-_WARM_UP_RUNS: Final = 2
+_WARM_UP_RUNS: Final = 4
+"""Of some ten seconds each: behind two, a run still cost half as much again as the next one."""
 Measure = Callable[[str], Throughput | str]
 """Name of a variation, or BASE -> its figures, or why there are none."""
 

@@ -78,7 +78,7 @@ def configuration(settings: Settings) -> Configuration:
     if settings.python_mode != "cluster":
         options["python.execution-mode"] = settings.python_mode
     configuration = Configuration()
-    for key, value in options.items():
+    for key, value in (options | settings.flink_properties).items():
         configuration.set_string(key, value)
     return configuration
 

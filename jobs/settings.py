@@ -35,6 +35,16 @@ _OWN_OPTIONS: Final = {
     "group.id": "--group-id",
     "transaction.timeout.ms": "--transaction-timeout-ms",
 }
+# Flink's configuration that has an option of its own.
+_OWN_FLINK_OPTIONS: Final = {
+    "parallelism.default": "--parallelism",
+    "python.execution-mode": "--python-mode",
+    "pipeline.auto-watermark-interval": "--watermark-interval-ms",
+    "execution.buffer-timeout.interval": "--buffer-timeout-ms",
+    "execution.checkpointing.interval": "--checkpoint-interval-ms",
+    "state.backend.type": "--state-backend",
+    "table.exec.state.ttl": "--memory-ms",
+}
 
 
 class Guarantee(StrEnum):
@@ -195,6 +205,13 @@ class Settings:
             "repeat": "KEY=VALUE",
         },
     )
+    flink_property: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "of this job's Flink configuration, over the job's own choice and the cluster's; may be repeated",
+            "repeat": "KEY=VALUE",
+        },
+    )
     rules: str = field(default="rules", metadata={"help": "folder of the baseline rules (*.yaml), in force before any update"})
     start: str = field(
         default="earliest-offset",
@@ -311,11 +328,17 @@ class Settings:
         )  # fmt: skip
         for name, allowed in (("start", STARTS), ("python_mode", PYTHON_MODES)):
             _require(getattr(self, name) in allowed, name, getattr(self, name), f"must be one of {', '.join(allowed)}")
+        for name, own in (("kafka_property", _OWN_OPTIONS), ("flink_property", _OWN_FLINK_OPTIONS)):
+            for each in getattr(self, name):
+                key, equals, _ = each.partition("=")
+                _require(bool(key and equals), name, each, "must be key=value")
+                _require(key not in own, name, each, f"must be given as {own.get(key)}")
         for each in self.kafka_property:
-            key, equals, _ = each.partition("=")
-            _require(bool(key and equals), "kafka_property", each, "must be key=value")
-            _require(key not in _OWN_OPTIONS, "kafka_property", each, f"must be given as {_OWN_OPTIONS.get(key)}")
-            _require_harmless(key, each.partition("=")[2], topics_are_made=self.topics.allowed().has_patterns)
+            key, _, value = each.partition("=")
+            _require_harmless(key, value, topics_are_made=self.topics.allowed().has_patterns)
+        for key in self.flink_properties:
+            if _SECRET.search(key):
+                raise ValueError(f"--flink-property {key} may hold a secret, which everybody could read there: it is the cluster's to know")
         if self.kafka_config:
             try:
                 Login(self.kafka_config)
@@ -344,6 +367,11 @@ class Settings:
         """Kafka client properties, key -> value; no secret, see Login.java."""
         login = Login(self.kafka_config).java() if self.kafka_config else {}
         return login | dict(each.split("=", 1) for each in self.kafka_property)
+
+    @property
+    def flink_properties(self) -> dict[str, str]:
+        """What stands over the job's own choice of Flink's configuration, key -> value."""
+        return dict(each.split("=", 1) for each in self.flink_property)
 
 
 def _require_harmless(key: str, value: str, *, topics_are_made: bool) -> None:

@@ -22,7 +22,9 @@ from scripts.stack.paths import ROOT
 RULES = Path(__file__).with_name("rules")
 TOPICS = Topics(prefix="latency.")
 ORDERED, UNORDERED = (TOPICS.prefix + name for name in ("session-activity", "fraud-detection"))
-_WARM_UP_S = 40  # a new JVM compiles what it runs for about so long
+WARM_UP_S = 40
+"""A new JVM compiles what it runs for about so long."""
+_UNDISTURBED = ("--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0")
 
 
 @dataclass(frozen=True)
@@ -66,27 +68,47 @@ def against_load(
 
 
 def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:
-    """Runs the job and the generator; rules/latency.yaml sends every event both in session order and at once."""
-    where = ("--bootstrap", stack.bootstrap, "--topic-prefix", TOPICS.prefix)
+    """Runs the job and the generator once."""
+    job_id = submit(stack, guarantee, group_id, *options)
+    try:
+        return at_rate(stack, rate, seconds, guarantee)
+    finally:
+        stack.cancel(job_id)
+
+
+def submit(stack: Stack, guarantee: str, group_id: str, *options: str) -> str:
+    """Starts the job with rules/latency.yaml, which sends every event both in session order and at once; returns its id once it runs."""
     how = ("--group-id", group_id, "--guarantee", guarantee, "--rules", str(RULES), "--start", "latest-offset")
     job_id = stack.submit("--topic-prefix", TOPICS.prefix, *how, *options)
     try:
         stack.wait_running(job_id)
-        command = [sys.executable, "-m", "scripts.shop.generate", *where, "--rate", str(rate), "--no-ledger",
-                   "--for", str(seconds + _WARM_UP_S),
-                   "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
-        generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        found = _consume(stack.bootstrap, guarantee, seconds)
-        generator.wait()
-    finally:
+    except BaseException:
         stack.cancel(job_id)
+        raise
+    return job_id
+
+
+def generate(stack: Stack, rate: int, seconds: float, *disturbances: str) -> subprocess.Popen[bytes]:
+    """Starts the generator, which is paced by its schedule; to be used with `with`."""
+    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--topic-prefix", TOPICS.prefix,
+               "--rate", str(rate), "--no-ledger", "--for", str(seconds), *disturbances]  # fmt: skip
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def at_rate(
+    stack: Stack, rate: int, seconds: int, guarantee: str, warm_up_s: int = WARM_UP_S, mark: Callable[[], None] = lambda: None
+) -> list[Latency]:
+    """Latency of a job that `submit` has started, at once and in session order. `mark` is called where the stretch that counts begins, and
+    where it ends."""
+    with generate(stack, rate, seconds + warm_up_s, *_UNDISTURBED):
+        found = _consume(stack.bootstrap, guarantee, seconds, warm_up_s, mark)
     return [
         Latency(guarantee, order, len(found[topic]), *(percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
         for topic, order in ((UNORDERED, "none"), (ORDERED, "session"))
     ]
 
 
-def _consume(bootstrap: str, guarantee: str, seconds: int) -> dict[str, list[float]]:
+def _consume(bootstrap: str, guarantee: str, seconds: int, warm_up_s: int, mark: Callable[[], None]) -> dict[str, list[float]]:
     isolation = "read_committed" if guarantee == "exactly-once" else "read_uncommitted"
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
                          "enable.auto.commit": False, "fetch.wait.max.ms": 5, "fetch.min.bytes": 1})  # fmt: skip
@@ -98,15 +120,19 @@ def _consume(bootstrap: str, guarantee: str, seconds: int) -> dict[str, list[flo
                 high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
                 assignment.append(TopicPartition(topic, partition, high))
         consumer.assign(assignment)
-        start = time.monotonic() + _WARM_UP_S
+        start, counts = time.monotonic() + warm_up_s, False
         while time.monotonic() < start + seconds:
             messages = consumer.consume(500, timeout=0.01)
             now_ms = time.time() * 1000
             if time.monotonic() < start:
                 continue
+            if not counts:
+                counts = True
+                mark()
             for message in messages:
                 if message.error() is None:
                     found[message.topic() or ""].append(now_ms - message.timestamp()[1])
+        mark()
     finally:
         consumer.close()
     return found

@@ -10,7 +10,6 @@ import platform
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import timeit
 from collections.abc import Callable, Collection
@@ -19,26 +18,30 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, costs, insights, latency, regression, rules_load, skew, throughput
+from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, throughput, tries
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
+from scripts.benchmark.variations import VARIATIONS
 from scripts.stack import Stack, StackError
-from scripts.stack.paths import ROOT, STATE
+from scripts.stack.paths import STATE
 
 _SET_UPS = "1:thread:rocksdb,2:thread:rocksdb,1:process:rocksdb,2:process:rocksdb,1:thread:hashmap,2:thread:hashmap"
 _SET_UP = r"([12]):(thread|process):(rocksdb|hashmap)"
 _THREADS_SHOWN = 12
 _RULE_COUNTS = (10, 1_000)
+_SECONDS = 30
 _LATENCY_OPTIONS = ("--lateness-ms", "500")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
-    parser.add_argument("--runs", type=int, default=1, help="runs of each throughput set-up; medians are shown (default: 1)")
+    parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up, rounds of tries; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
-    parser.add_argument("--seconds", type=int, default=30, help="length of a latency run (default: 30)")
+    parser.add_argument(
+        "--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {curves.SECONDS} for --only curves)"
+    )
     parser.add_argument(
         "--loads", default="10,25,50,75", type=_percents, metavar="PERCENT,…",
         help="for --only load: latency at these shares of the greatest rate (default: 10,25,50,75)",
@@ -56,18 +59,29 @@ def main() -> None:
         "--against", metavar="REV", help="only this: CPU time per event of what runs in Python, beside that of another revision; seconds"
     )
     parser.add_argument("--job-options", default="", help="more options for jobs/main.py, space-separated")
+    _add_curves(parser)
     _add_peers(parser)
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="for --only peers and curves: draw what was measured there (SVG)")
     parser.add_argument(
         "--flink-option", action="append", default=[], metavar="KEY=VALUE", help="of Flink's configuration; may be repeated"
     )
     options = parser.parse_args()
+    if options.settings:
+        known = _CHOICES.get(options.only) or parser.error("--settings is for --only curves and --only tries")
+        try:
+            options.settings = _some_of(known)(options.settings)
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"--settings: {error}")
+    options.seconds = options.seconds or (curves.SECONDS if options.only == "curves" else _SECONDS)
     if options.against:
         sys.exit(_against(options.against))
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
     print(_machine(), flush=True, file=sys.stderr if options.only == "costs" else sys.stdout)  # that one prints a file
     try:
-        with Stack(workdir, parallelism=2, flink_options=dict(each.split("=", 1) for each in options.flink_option)) as stack:
+        own_options = _FINE_COUNTERS if options.only == "tries" else {}
+        flink_options = {**own_options, **dict(each.split("=", 1) for each in options.flink_option)}
+        with Stack(workdir, parallelism=1 if options.only in _ONE_JVM else 2, flink_options=flink_options) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
                 if options.only == name or (options.only is None and name not in _ASKED_FOR):
@@ -86,6 +100,17 @@ def _against(revision: str) -> int:
     return 0 if verdict.ok else 1
 
 
+def _add_curves(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "--only curves, --only tries",
+        "curves: latency and CPU time against each setting, open loop at --rate, some 30 minutes for all. "
+        "tries: what was tried to make an event cost less, each against its base, --runs rounds, best with --events 300000: "
+        "some 25 minutes, and 15 for each round after the first",
+    )
+    known = "; ".join(f"{part}: {', '.join(names)}" for part, names in _CHOICES.items())
+    group.add_argument("--settings", metavar="A,B", help=f"which (default: all); {known}")
+
+
 def _add_peers(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("--only peers", "millrace beside others, in environments of their own under .millrace/peers")
     group.add_argument("--tasks", default=",".join(TASKS), type=_some_of(TASKS), help=f"of {', '.join(TASKS)} (default: all)")
@@ -94,7 +119,6 @@ def _add_peers(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--bound-ms", type=int, default=500, help="how long order waits for events that come late (default: 500)")
     group.add_argument("--no-warm-up", action="store_true", help="count the first run of a job on a new JVM too")
-    group.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw each task there (SVG)")
 
 
 def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
@@ -123,7 +147,7 @@ def _set_ups(text: str) -> list[tuple[str, str, str]]:
 
 
 def _throughput(stack: Stack, options: argparse.Namespace) -> None:
-    _prefill(stack, options.events, options.compact)
+    throughput.prefill(stack, options.events, options.compact)
     size = "64-byte" if options.compact else "realistic"
     print(f"\nThroughput, exactly-once, {options.events:,} {size} events, start-up left out, median of {options.runs}\n")
     print("| parallelism | Python mode | state backend | events/s | CPU us/event | events per core-second |")
@@ -158,7 +182,7 @@ def _load(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
     common = ("--parallelism", "1", "--state-backend", options.backend, *_LATENCY_OPTIONS, *options.job_options.split())
     if not options.max_rate:
-        _prefill(stack, options.events, options.compact)
+        throughput.prefill(stack, options.events, options.compact)
     print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
     for guarantee in ("at-least-once", "exactly-once"):
         maximum = options.max_rate or throughput.measure(
@@ -195,7 +219,7 @@ def _rules(stack: Stack, options: argparse.Namespace) -> None:
     times = rules_load.measure_changes(stack, options.rate, 200, "changes", *options.job_options.split())
     print(f"| {times.changes} | {times.p50:.0f} | {times.p99:.0f} | {times.slowest:.0f} |", flush=True)
 
-    _prefill(stack, options.events, options.compact)
+    throughput.prefill(stack, options.events, options.compact)
     print(f"\nThroughput by number of rules, {options.events:,} events, parallelism 1, thread mode, hashmap, median of {options.runs}\n")
     print("| rules | events/s | CPU us/event | events per core-second |\n|---|---|---|---|", flush=True)
     for count in _RULE_COUNTS:
@@ -208,7 +232,7 @@ def _rules(stack: Stack, options: argparse.Namespace) -> None:
 
 
 def _insights(stack: Stack, options: argparse.Namespace) -> None:
-    _prefill(stack, options.events, options.compact)
+    throughput.prefill(stack, options.events, options.compact)
     print(f"\nWhole job against routing only, {options.events:,} events, parallelism 1, thread mode, median of {options.runs} pairs\n")
     print("| state backend | job | events/s | CPU us/event | whole / routing only |\n|---|---|---|---|---|", flush=True)
     added = []
@@ -226,8 +250,24 @@ def _skew(stack: Stack, options: argparse.Namespace) -> None:
 
 
 def _costs(stack: Stack, options: argparse.Namespace) -> None:
-    _prefill(stack, options.events, options.compact)
+    throughput.prefill(stack, options.events, options.compact)
     costs.run(stack, options.events, _machine(), options.job_options.split())
+
+
+def _curves(stack: Stack, options: argparse.Namespace) -> None:
+    curves.run(
+        stack, options.rate, options.seconds, options.settings or list(curves.SETTINGS), options.pictures, options.job_options.split()
+    )  # fmt: skip
+
+
+def _tries(stack: Stack, options: argparse.Namespace) -> None:
+    tries.run(
+        stack, options.events, options.compact, options.settings or list(VARIATIONS), options.runs, options.job_options.split()
+    )  # fmt: skip
+
+
+def _crossing(stack: Stack, options: argparse.Namespace) -> None:
+    crossing.run(stack, options.events, options.compact)
 
 
 def _peers(stack: Stack, options: argparse.Namespace) -> None:
@@ -236,18 +276,6 @@ def _peers(stack: Stack, options: argparse.Namespace) -> None:
         warm_up=not options.no_warm_up, pictures=options.pictures,
     )  # fmt: skip
     part.run(stack, chosen)
-
-
-def _prefill(stack: Stack, events: int, compact: bool) -> None:
-    """Fills the events topic, once for all parts."""
-    done = stack.workdir / "prefilled"
-    if done.exists():
-        return
-    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", "max",
-               "--events", str(events), "--no-ledger", "--seed", "1",
-               "--start-time", "2026-11-01", *(["--compact"] if compact else [])]  # fmt: skip
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    done.touch()
 
 
 def _machine() -> str:
@@ -271,10 +299,17 @@ def _yardstick() -> float:
 
 _PARTS = {
     "latency": _latency, "load": _load, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
-    "skew": _skew, "costs": _costs, "peers": _peers,
+    "skew": _skew, "costs": _costs, "peers": _peers, "curves": _curves, "tries": _tries,
+    "crossing": _crossing,
 }  # fmt: skip
-_ASKED_FOR = {"load", "skew", "costs", "peers"}
+_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing"}
 """Parts that run only by --only: these take long, and peers installs what nothing else needs."""
+_CHOICES: dict[str, Collection[str]] = {"curves": curves.SETTINGS, "tries": VARIATIONS}
+"""Parts that --settings chooses from."""
+_ONE_JVM = {*_CHOICES, "crossing"}
+"""Parts with one TaskManager, so that each of their jobs runs where those before it ran and nothing is compiled any more."""
+_FINE_COUNTERS = {"metrics.fetcher.update-interval": "500"}
+"""A try lasts for some ten seconds: Flink must tell more often how far it is."""
 
 if __name__ == "__main__":
     main()

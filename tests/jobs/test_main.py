@@ -22,6 +22,7 @@ OTHER: dict[str, tuple[str, Any]] = {
     "group_id": ("other", "other"),
     "kafka_config": (TLS, TLS),
     "kafka_property": ("ssl.cipher.suites=a,b=c", ("ssl.cipher.suites=a,b=c",)),
+    "flink_property": ("pipeline.object-reuse=false", ("pipeline.object-reuse=false",)),
     "rules": ("/etc/rules", "/etc/rules"),
     "start": ("latest-offset", "latest-offset"),
     "guarantee": ("at-least-once", Guarantee.AT_LEAST_ONCE),
@@ -95,6 +96,14 @@ def test_the_defaults_need_no_argument() -> None:
 def test_a_job_tells_its_options() -> None:
     settings = Settings(topic_prefix="a b.", kafka_property=("security.protocol=SSL", "ssl.cipher.suites=a,b=c"))
     assert main.parse(json.loads(main.parameters(settings)[OPTIONS])) == settings
+
+
+def test_what_is_said_of_flink_stands_over_the_choice_of_the_job() -> None:
+    chosen = main.configuration(Settings()).to_dict()
+    assert chosen["pipeline.object-reuse"] == "true"
+    other = Settings(flink_property=("pipeline.object-reuse=false", "state.backend.rocksdb.use-bloom-filter=false"))
+    changed = {"pipeline.object-reuse": "false", "state.backend.rocksdb.use-bloom-filter": "false"}
+    assert main.configuration(other).to_dict() == chosen | changed
 
 
 def test_properties_are_given_one_by_one() -> None:

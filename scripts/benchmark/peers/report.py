@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from scripts.benchmark import drawing
 from scripts.benchmark.peers.meter import Measured
 
 HEADER: Final = (
@@ -16,7 +17,6 @@ HEADER: Final = (
 )
 _ROW, _WIDTH, _NAME, _TOP = 26, 860, 230, 34
 _COLOURS: Final = {"exactly-once": "#2f81f7", "at-least-once": "#7f8c9b"}
-_TEXT: Final = "#7d8590"
 
 
 @dataclass(frozen=True)
@@ -77,27 +77,20 @@ def picture(title: str, rows: Sequence[Row]) -> str:
     top = max((run.events_per_core_s for row in measured for run in row.runs), default=1.0)
     scale = (_WIDTH - _NAME - 90) / top
     height = _TOP + _ROW * len(measured) + 24
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
-        f"<title>{escape(title)}</title>",
-        f'<text x="0" y="16" fill="{_TEXT}">{escape(title)}: events per second of CPU time, Kafka included</text>',
-    ]
+    parts = []
     for index, row in enumerate(measured):
         y = _TOP + _ROW * index
         end = round(_NAME + _median(row) * scale, 1)
         ends = [round(_NAME + value * scale, 1) for value in _range(row)]
         parts += [
-            f'<text x="{_NAME - 8}" y="{y + 14}" text-anchor="end" fill="{_TEXT}">{escape(row.candidate)}</text>',
-            f'<rect x="{_NAME}" y="{y + 2}" width="{round(end - _NAME, 1)}" height="16" fill="{_COLOURS.get(row.guarantee, _TEXT)}">'
-            f"<title>{escape(row.guarantee)}</title></rect>",
-            f'<path d="M{ends[0]} {y + 10}H{ends[1]}" stroke="{_TEXT}" stroke-width="2"/>',
-            f'<text x="{max(end, ends[1]) + 6}" y="{y + 14}" fill="{_TEXT}">{_median(row):,.0f}</text>',
+            drawing.text(_NAME - 8, y + 14, row.candidate, "end"),
+            f'<rect x="{_NAME}" y="{y + 2}" width="{round(end - _NAME, 1)}" height="16" '
+            f'fill="{_COLOURS.get(row.guarantee, drawing.TEXT)}"><title>{escape(row.guarantee)}</title></rect>',
+            f'<path d="M{ends[0]} {y + 10}H{ends[1]}" stroke="{drawing.TEXT}" stroke-width="2"/>',
+            drawing.text(max(end, ends[1]) + 6, y + 14, f"{_median(row):,.0f}"),
         ]
-    for index, (guarantee, colour) in enumerate(_COLOURS.items()):
-        x, y = _NAME + 130 * index, height - 18
-        parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 15}" y="{y + 9}" fill="{_TEXT}">{guarantee}</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    parts += drawing.legend(_NAME, height - 18, _COLOURS, 130)
+    return drawing.document(_WIDTH, height, title, f"{title}: events per second of CPU time, Kafka included", parts)
 
 
 def _median(row: Row) -> float:

@@ -34,6 +34,7 @@ AGGREGATE_MARK: Final = "?"
 
 _HASH_RANGE: Final = 1_000_000
 _TIMED_EVERY: Final = 4_096
+"""The longest way between two events of a type of which the rules are timed; it grows up to that, so that a new rule is soon timed."""
 _MAX_KEPT_ROUTES: Final = 1_000
 """By event type. Rules that match independently of each other make more combinations than memory holds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,7 +61,7 @@ class Counters:
     shadow_matched: int = 0
     errors: int = 0
     time_ns: int = 0
-    """Estimated from every 4096th event of a type."""
+    """Estimated from samples: each stands for the events since the one before."""
 
 
 @dataclass(slots=True)
@@ -112,6 +113,9 @@ class _Plan:
     fixed: Route | None = None
     events: int = 0
     counted: int = 0
+    timed: int = 0
+    next_timed: int = 0
+    """Among the events: the last and the next one of which the rules are timed."""
     routes: dict[tuple[str, ...], Route] = field(default_factory=dict)
 
 
@@ -212,17 +216,14 @@ class RuleSet:
             more = table.get(values[slot])
             if more is not None:
                 candidates = candidates + more
-        if plan.events % _TIMED_EVERY == 1:
-            matched = _timed(candidates, values)
-        else:
-            try:
-                matched = [each for each in candidates if each.holds(values)]
-            except Exception:
-                matched = [each for each in candidates if _holds(each, values)]
-        matched = _routing(plan, matched)
+        weight = 0
+        if plan.events >= plan.next_timed:
+            weight = plan.events - plan.timed
+            plan.timed, plan.next_timed = plan.events, plan.events + min(2 * weight, _TIMED_EVERY)
+        matched = _routing(plan, _holding(candidates, values, weight))
         # A signal looks at an event, and sends it nowhere.
         if plan.fallbacks and all(each.look is not None for each in matched):
-            matched = matched + _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
+            matched = matched + _routing(plan, _holding(plan.fallbacks, values, weight))
         return matched
 
     def _make_route(self, matched: list[_Compiled], event: Event) -> Route:
@@ -278,7 +279,7 @@ class RuleSet:
             rules = sorted((rule for rule in self._rules.values() if event_type in _types(rule)), key=_rank)
             compiled_rules = [self._compiled(rule, slots) for rule in rules]
             kept = self._types[event_type] = _Type(slots, compiled_rules, events=kept.events if kept is not None else 0)
-        plan = _Plan(kept.slots, kept.rules, events=kept.events, counted=kept.events)
+        plan = _Plan(kept.slots, kept.rules, events=kept.events, counted=kept.events, timed=kept.events)
         indexed: dict[int, dict[Any, list[_Compiled]]] = {}
         for compiled in kept.rules:
             if compiled.rule.match == "first":
@@ -408,13 +409,19 @@ def _holds(compiled: _Compiled, values: Values) -> bool:
         return False
 
 
-def _timed(candidates: list[_Compiled], values: Values) -> list[_Compiled]:
+def _holding(candidates: list[_Compiled], values: Values, weight: int) -> list[_Compiled]:
+    """The rules that match. With a weight, they are timed, for so many events."""
+    if not weight:
+        try:
+            return [each for each in candidates if each.holds(values)]
+        except Exception:
+            return [each for each in candidates if _holds(each, values)]
     matched = []
     for compiled in candidates:
         start = time.perf_counter_ns()
         if _holds(compiled, values):
             matched.append(compiled)
-        compiled.counters.time_ns += (time.perf_counter_ns() - start) * _TIMED_EVERY
+        compiled.counters.time_ns += (time.perf_counter_ns() - start) * weight
     return matched
 
 

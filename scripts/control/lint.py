@@ -33,6 +33,7 @@ from udfs.rules.language import (
     Sum,
     When,
 )
+from udfs.rules.rulebook import MAX_RULES
 from udfs.validation import UNKNOWN
 
 Place = tuple[str | int, ...]
@@ -56,7 +57,9 @@ def lint(found: RuleFile, now: datetime) -> Findings:
     """
     warnings = [found.fault(rule.id, place, what) for rule in found.rules.values() for place, what in _of_rule(rule, now)]
     warnings += [found.fault(rule_id, place, what) for rule_id, place, what in _of_pairs(found.rules)]
-    return Findings(found.faults, tuple(sorted(set(warnings), key=lambda each: (each.file, each.line, each.what))))
+    too_many = list(found.rules)[MAX_RULES:][:1]
+    faults = [found.fault(rule_id, (), f"is one of {len(found.rules):,} rules, allowed are {MAX_RULES:,}") for rule_id in too_many]
+    return Findings((*found.faults, *faults), tuple(sorted(set(warnings), key=lambda each: (each.file, each.line, each.what))))
 
 
 # -- one rule --------------------------------------------------------------------------------------------------------------------

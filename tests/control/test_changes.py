@@ -86,6 +86,15 @@ def test_one_refused_rule_refuses_all() -> None:
         push(raw(1, "a", priority=1), raw(1, "b", priority=1), raw(1, "c"), on=state(raw(1, "a"), raw(1, "b")))
 
 
+def test_more_rules_than_the_job_takes_are_refused_before_any_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "MAX_RULES", 2)
+    on = state(raw(1, "a"), raw(1, "b"))
+    with pytest.raises(CommandError, match="3 rules would be in force, allowed are 2") as refused:
+        push(raw(2, "a"), raw(1, "c"), on=on)
+    assert refused.value.exit_code == 1
+    assert len(push(raw(2, "a"), raw(2, "b"), on=on).changes) == 2, "no more than before"
+
+
 def test_a_deleted_rule_comes_back_with_a_higher_version_only() -> None:
     on = state(audit=(entry(raw(4)), entry(None, 4, "delete")))
     with pytest.raises(CommandError, match="differs from version 4, which was deleted"):

@@ -150,6 +150,13 @@ def test_lint_says_all_faults_and_fails(tmp_path: Path, capsys: pytest.CaptureFi
         run("lint", str(tmp_path / "missing"))
 
 
+def test_more_rules_than_the_job_takes_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.control.lint.MAX_RULES", 2)
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all([ORDERS | {"id": name} for name in "abcd"], sort_keys=False))
+    [fault] = lint(read_files([tmp_path / "a.yaml"], TOPICS), NOW).faults
+    assert str(fault) == "a.yaml:17: c: is one of 4 rules, allowed are 2"
+
+
 def test_the_rules_of_the_project_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("lint", "--strict", "--json") == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []

@@ -31,6 +31,7 @@ from udfs.rules.engine import DESTINATION_SEPARATOR, FORM_SEPARATOR, RuleSet
 from udfs.rules.language import InvalidRule, Rule, parse_rule
 from udfs.rules.signals import MOST_KEPT
 from udfs.rules.values import MAX_MEMORY, MAX_WINDOW, Operator
+from udfs.topics import MAX_TOPICS
 
 EXAMPLES = [each for each in examples() if each.kind != "cases"]
 CASES = [each for each in examples() if each.kind == "cases"]
@@ -154,7 +155,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     minutes = MAX_WINDOW.total_seconds() / 60
     limits = {
         f"{language.MAX_RULE_BYTES:,} bytes", f"{language.MAX_DEPTH} deep", f"{MAX_FILE_BYTES:,} bytes", f"{rulebook.MAX_RULES:,} rules",
-        f"below {MOST_KEPT}", f"{MAX_MEMORY.days} days",
+        f"below {MOST_KEPT}", f"{MAX_TOPICS:,} from one start", f"{MAX_MEMORY.days} days",
         f"{language.MAX_VERSION:,}", f"{rulebook.MAX_REASON_LENGTH:,} characters", f"{minutes:.0f} minutes", f"{BUCKETS} steps",
     }  # fmt: skip
     assert {each for each in limits if each not in TEXT} == set()

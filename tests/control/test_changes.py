@@ -282,7 +282,7 @@ def test_an_export_reads_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     in_force = state(
         raw(3, "a", valid_from="2026-12-01T00:00:00Z", description="naïve: yes\n# no comment"), raw(1, "b", tags=["on", "1", ""])
     ).in_force
-    monkeypatch.setattr(changes, "read_in_force", lambda *_: in_force)
+    monkeypatch.setattr(changes, "in_force_of", lambda *_: in_force)
     (tmp_path / "old.yaml").write_text("{}")
     assert main(["rules", "export", str(tmp_path)]) == 0
     captured = capsys.readouterr()
@@ -302,7 +302,7 @@ def test_an_export_reads_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_list_and_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(changes, "read_in_force", lambda *_: state(raw(3, "a", owner="[red]fraud"), raw(1, "b", priority=5)).in_force)
+    monkeypatch.setattr(changes, "in_force_of", lambda *_: state(raw(3, "a", owner="[red]fraud"), raw(1, "b", priority=5)).in_force)
     counters = {"evaluated": 12_345, "matched": 2, "shadow_matched": 3, "errors": 4, "time_us": 5}
     monkeypatch.setattr(changes, "read_counters", lambda *_: {"a": counters})
     monkeypatch.setattr(changes, "read_audit", lambda *_: [entry(raw(1)), entry(raw(1, "b"), rule_id="b"), entry(None, 1, "delete")])

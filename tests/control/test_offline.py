@@ -406,9 +406,9 @@ def test_diff_is_exit_code_1_if_they_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(ORDERS))
-    monkeypatch.setattr(offline, "read_in_force", lambda *_: texts({"id": "a"}))
+    monkeypatch.setattr(offline, "in_force_of", lambda *_: texts({"id": "a"}))
     assert run("diff", str(tmp_path)) == 0
-    monkeypatch.setattr(offline, "read_in_force", lambda *_: texts({"id": "a", "sample": 1}))
+    monkeypatch.setattr(offline, "in_force_of", lambda *_: texts({"id": "a", "sample": 1}))
     capsys.readouterr()
     assert run("diff", "--json", str(tmp_path)) == 1
     assert [each["difference"] for each in json.loads(capsys.readouterr().out)] == ["changed"]

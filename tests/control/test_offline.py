@@ -136,6 +136,13 @@ def test_a_warning_names_the_line(tmp_path: Path) -> None:
     assert [(each.file, each.line) for each in lint(read_files([tmp_path / "a.yaml"], TOPICS), NOW).warnings] == [("a.yaml", 3)]
 
 
+def test_faults_come_in_the_order_of_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("ower: me\nto: [{topic: nowhere, ordr: none}]\nversion: 0\nid: A\nwhen: {events: [order]}\n")
+    assert run("lint", str(tmp_path)) == 1
+    lines = [line.partition(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert lines[:-1] == [f"a.yaml:{number}:" for number in (1, 2, 3, 4, 5)]
+
+
 def test_lint_says_all_faults_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.yaml").write_text("id: a\nversion: 0\nsample: 0\nwhen: {events: [order]}\nto: [{topic: orders}]\n")
     (tmp_path / "b.yaml").write_text("id: b\nversion: 1\nsample: 0\nwhen: {events: [order_placed]}\nto: [{topic: orders}]\n")
@@ -275,7 +282,11 @@ NOTES: list[tuple[dict[str, Any], bool, str]] = [
     ({"mode": "shadow"}, False, "but routes nothing: mode is shadow"),
     ({"match": "first", "group": "g", "priority": -1}, False, "but winner comes first in group g"),
     ({"when": {"events": ["*"], "unmatched": True}}, False, "it takes what no other rule takes, and winner does"),
-    ({"when": when(aggregate=AGGREGATE), "to": [{"topic": "orders", "order": "none"}]}, True, "but has no user: it counts for nothing"),
+    (
+        {"when": when(aggregate=AGGREGATE), "to": [{"topic": "orders", "order": "none"}]},
+        False,
+        "but the event has no user: it counts for nothing",
+    ),
     ({"priority": 5}, True, ""),
 ]
 
@@ -286,6 +297,35 @@ def test_why_a_rule_does_not_route(changes: dict[str, Any], routes: bool, note: 
     explained = {each.rule.id: each for each in explain([winner, rule(**changes)], samples.event("order_placed"))[0]}
     assert (explained["a"].routes, explained["a"].note) == (routes, note)
     assert explained["winner"].routes
+
+
+PASSED_OVER: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "velocity", "by": "device", "within": "1m", "over": 2}, "device"),
+    ({"kind": "accounts", "by": "session", "within": "1m", "over": 2}, "user"),
+    ({"kind": "deviation", "by": "session", "amount": "$.payment_failed.amount", "over": 3}, "amount at $.payment_failed.amount"),
+    ({"kind": "travel", "by": "session", "over": 900}, "country"),
+    ({"kind": "unfamiliar", "by": "session", "of": "ip"}, "ip"),
+]
+
+
+@pytest.mark.parametrize(("signal", "lacking"), PASSED_OVER, ids=lambda each: each["kind"] if isinstance(each, dict) else "")
+def test_what_an_event_lacks_for_a_signal_is_said(signal: dict[str, Any], lacking: str) -> None:
+    raw = {key: value for key, value in ORDERS.items() if key != "to"} | {"when": when(signal=signal | {"score": 50})}
+    [explained], outcome = explain([parse_rule(json.dumps(raw), TOPICS)], samples.event("order_placed"))
+    assert (explained.matched, explained.routes) == (True, False), "a signal sends nothing on"
+    assert explained.note == f"but the event has no {lacking}: the signal passes it over"
+    assert outcome.matched == ()
+
+
+def test_what_an_aggregating_rule_counts_is_said() -> None:
+    def note(**changes: Any) -> tuple[bool, str]:
+        counting = rule(when=when(aggregate=AGGREGATE | {"by": "session"} | changes), to=[{"topic": "orders", "order": "none"}])
+        [explained], _ = explain([counting], samples.event("order_placed"))
+        return explained.routes, explained.note
+
+    assert note() == (True, "adds 1 and routes once count by session within 1m > 2, which the events before it decide")
+    summing: dict[str, Any] = {"count": None, "sum": "$.payment_failed.amount.amount_minor"}
+    assert note(**summing) == (False, "but the event has no $.payment_failed.amount.amount_minor: it counts for nothing")
 
 
 def test_the_explanation_agrees_with_the_outcome() -> None:

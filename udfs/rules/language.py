@@ -30,6 +30,7 @@ from udfs.rules.signals import (
 from udfs.rules.values import (
     MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
     PATH_OPS,
+    Amount,
     AnyOperator,
     Duration,
     FieldName,
@@ -129,7 +130,7 @@ class Money(Model):
 
     money: MoneyPath
     op: Operator
-    amount: Annotated[str, Field(max_length=30)]
+    amount: Amount
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
     @model_validator(mode="after")

@@ -153,7 +153,7 @@ WHEN: dict[str, tuple[Any, str]] = {
     "money of no money": (money("1.00", path="$.order_placed"), "when.all[0].money is '$.order_placed', must lead to money, such as "),
     "no currency": (money("1.00", "XXX"), "when.all[0] has the currency 'XXX', which is none of ISO 4217 with minor units"),
     "currency in small letters": (money("1.00", "usd"), "when.all[0].currency is 'usd', must match '^[A-Z]{3}$'"),
-    "amount is a number": (money(1), "when.all[0].amount is 1, must be a text"),
+    "amount is a number": (money(1), "when.all[0].amount is 1, must be a text such as \"1000.00\", in quotes"),
     "amount of a million digits": (money("1e999999"), "when.all[0] has the amount '1e999999', which must be written like \"1000.00\""),
     "amount is no number": (money("NaN"), "when.all[0] has the amount 'NaN', which must be written like \"1000.00\""),
     "too many decimals": (money("1.001"), "when.all[0] has the amount '1.001', but USD has 2 decimals"),

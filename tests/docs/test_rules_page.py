@@ -59,15 +59,13 @@ def test_an_example_is_valid_and_does_what_it_says(example: Example) -> None:
         elif what == "routes":
             seconds = next(times for name, times in example.promises() if name == "seconds")
             assert aggregated(rules[0], given, [int(each) for each in seconds.split()]) == [each == "X" for each in rest.split()], where
-
-
         elif what == "fires":
             assert fired(rules[0], given, dict(example.promises())) == [each == "X" for each in rest.split()], where
 
 
 def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool]:
-    """Whether the signal of a rule fires at each of a row of events, which differ by their second, amount or country."""
-    row = {name: rows[name].split() for name in ("seconds", "amounts", "countries") if name in rows}
+    """Whether the signal of a rule fires at each of a row of events, which differ by one thing, or by two."""
+    row = {name: rows[name].split() for name in ("seconds", "amounts", "countries", "users", "devices") if name in rows}
     memory, found = None, []
     for number in range(max(map(len, row.values()))):
         made, event_type = event(fields)
@@ -76,6 +74,10 @@ def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool
             made.order_placed.total.amount_minor = int(row["amounts"][number])
         if "countries" in row:
             made.source.country = row["countries"][number]
+        if "users" in row:
+            made.user_id = row["users"][number]
+        if "devices" in row:
+            made.source.device_id = row["devices"][number]
         assert RuleSet([rule]).matches(made, event_type)
         told = sighting(rule, made)
         assert told is not None
@@ -131,7 +133,7 @@ def test_the_tests_of_rules_on_the_page_pass(tmp_path: Path) -> None:
     file.write_text("".join(each.body for each in CASES))
     tested = run_cases([file], rules)
     assert tested.good, (tested.failures, tested.faults)
-    assert tested.passed == 3
+    assert tested.passed == 6
 
 
 def test_most_examples_promise_something() -> None:
@@ -144,6 +146,33 @@ def test_every_key_of_the_language_has_a_heading(model: type[BaseModel]) -> None
     headings = " ".join(re.findall(r"^### .*$", TEXT, re.MULTILINE))
     keys = [field.alias or name for name, field in model.model_fields.items()]
     assert [key for key in keys if f"`{key}`" not in headings] == []
+
+
+def parts_of(part: BaseModel) -> Iterator[BaseModel]:
+    """A part of a rule, and all parts in it."""
+    yield part
+    for name in part.model_fields_set:
+        value = getattr(part, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, BaseModel):
+                yield from parts_of(each)
+
+
+def test_every_key_of_the_language_is_in_an_example() -> None:
+    """In each form of a rule that has it, and with each of the words that it may hold but for the default."""
+    shown = [part for example in EXAMPLES for rule in example.rules() for part in parts_of(rule)]
+    used = {(type(part).__name__, name) for part in shown for name in part.model_fields_set}
+    assert [(model.__name__, name) for model in MODELS for name in model.model_fields if (model.__name__, name) not in used] == []
+    words = {(type(part).__name__, name, str(getattr(part, name))) for part in shown for name in part.model_fields_set}
+    allowed = {
+        (model.__name__, name, word)
+        for model in MODELS
+        for name, field in model.model_fields.items()
+        for word in get_args(field.annotation)
+        if isinstance(word, str) and word != field.default and field.annotation is not Operator
+    }
+    assert allowed - words == set()
+    assert {str(part.op) for part in shown if hasattr(part, "op")} == {*get_args(Operator), "in", "contains", "matches", "exists"}
 
 
 def test_every_operator_and_event_type_is_named() -> None:

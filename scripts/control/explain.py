@@ -17,26 +17,11 @@ from udfs.documents import to_document
 from udfs.fraud.sightings import sighting
 from udfs.rules import paths
 from udfs.rules.aggregates import Observation, key_reader, observation
+from udfs.rules.condition_forms import All, AnyOf, Comparison, Condition, Contains, Count, Exists, Matches, Membership, Money, Not, Sum
 from udfs.rules.conditions import Slots, comparable, compile_condition
 from udfs.rules.engine import RuleSet
-from udfs.rules.language import (
-    Aggregate,
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Count,
-    Exists,
-    Matches,
-    Membership,
-    Money,
-    Not,
-    Rule,
-    Signal,
-    Sum,
-    When,
-)
+from udfs.rules.language import Aggregate, Rule, When
+from udfs.rules.signals import Signal
 
 _LOOKED_AT: Final[dict[str, Callable[[Any], str]]] = {
     "accounts": lambda _: "user", "deviation": lambda signal: f"amount at {signal.amount}", "travel": lambda _: "country",

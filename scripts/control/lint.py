@@ -13,26 +13,9 @@ from shop.v1.events_pb2 import Event
 
 from jobs.baseline import Fault, RuleFile
 from udfs.rules import paths
+from udfs.rules.condition_forms import All, AnyOf, Comparison, Condition, Contains, Count, Exists, Matches, Membership, Money, Not, Sum
 from udfs.rules.conditions import Slots, comparable, compile_condition
-from udfs.rules.language import (
-    ANY,
-    EVENT_TYPES,
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Count,
-    Destination,
-    Exists,
-    Matches,
-    Membership,
-    Money,
-    Not,
-    Rule,
-    Sum,
-    When,
-)
+from udfs.rules.language import ANY, EVENT_TYPES, Destination, Rule, When
 from udfs.rules.rulebook import MAX_RULES
 from udfs.validation import UNKNOWN
 

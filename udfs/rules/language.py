@@ -11,44 +11,26 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from shop.v1.events_pb2 import Event
 
 from udfs.rules import paths
+from udfs.rules.condition_forms import CONDITIONS, Condition
 from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
-from udfs.rules.signals import (
-    Accounts,  # noqa: F401 - a part of the language, like the models below
-    Deviation,  # noqa: F401
-    NoView,
-    Signal,
-    Travel,  # noqa: F401
-    Unfamiliar,  # noqa: F401
-    Velocity,  # noqa: F401
-)
+from udfs.rules.signals import NoView, Signal
 from udfs.rules.values import (
-    MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
-    PATH_OPS,
-    Amount,
-    AnyOperator,
     Duration,
     FieldName,
     Grouping,
-    JsonPath,
     Model,
     Moment,
-    MoneyPath,
     Name,
     Number,
     NumberPath,
-    NumbersPath,
-    Operator,
-    Pattern,
     Percent,
-    Scalar,
     ScalarPath,
-    minor_units,
 )
 from udfs.validation import UNKNOWN
 
@@ -80,132 +62,6 @@ def _sentence(place: tuple[str | int, ...], what: str) -> str:
 def place_name(place: tuple[str | int, ...]) -> str:
     """("when", "all", 0, "op") -> when.all[0].op"""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-
-
-class Comparison(Model):
-    """True if any value found at `path` compares so (with `every`: all of them, and at least one)."""
-
-    path: JsonPath
-    op: AnyOperator
-    value: Scalar
-    every: bool = False
-
-
-class Membership(Model):
-    """True if any value found at `path` is one of the list."""
-
-    path: JsonPath
-    op: Literal["in"]
-    value: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-    every: bool = False
-
-
-class Contains(Model):
-    """True if any text found at `path` contains the text."""
-
-    path: JsonPath
-    op: Literal["contains"]
-    value: Annotated[str, Field(min_length=1)]
-    every: bool = False
-
-
-class Matches(Model):
-    """True if any text found at `path` matches the pattern somewhere (syntax of RE2; ^ and $ anchor it)."""
-
-    path: JsonPath
-    op: Literal["matches"]
-    value: Pattern
-    every: bool = False
-
-
-class Exists(Model):
-    """True if anything is found at `path`."""
-
-    path: JsonPath
-    op: Literal["exists"]
-
-
-class Money(Model):
-    """Compares an amount of money in major units; another currency is false."""
-
-    money: MoneyPath
-    op: Operator
-    amount: Amount
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        minor_units(self.amount, self.currency)
-        return self
-
-
-class Count(Model):
-    """Compares how many values are found."""
-
-    count: JsonPath
-    op: Operator
-    value: int
-
-
-class Sum(Model):
-    """Compares the sum of the numbers found."""
-
-    sum: NumbersPath
-    op: Operator
-    value: Number
-
-
-class All(Model):
-    """True if all of the conditions hold."""
-
-    all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
-
-
-class AnyOf(Model):
-    """True if one of the conditions holds."""
-
-    any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
-
-
-class Not(Model):
-    """True if the condition does not hold."""
-
-    not_: Condition = Field(alias="not")
-
-
-_KINDS: Final = ("all", "any", "not", "money", "count", "sum")
-
-
-def _kind(raw: Any) -> str | None:
-    if not isinstance(raw, dict):  # a condition itself, when a rule is written out
-        return next((kind for kind, model in _CONDITIONS.items() if type(raw) is model), None)
-    for key in _KINDS:
-        if key in raw:
-            return key
-    if "path" not in raw:
-        return None
-    op = raw.get("op")
-    return op if op in PATH_OPS else "comparison"
-
-
-Condition = Annotated[
-    Annotated[Comparison, Tag("comparison")]
-    | Annotated[Membership, Tag("in")]
-    | Annotated[Contains, Tag("contains")]
-    | Annotated[Matches, Tag("matches")]
-    | Annotated[Exists, Tag("exists")]
-    | Annotated[Money, Tag("money")]
-    | Annotated[Count, Tag("count")]
-    | Annotated[Sum, Tag("sum")]
-    | Annotated[All, Tag("all")]
-    | Annotated[AnyOf, Tag("any")]
-    | Annotated[Not, Tag("not")],
-    Discriminator(
-        _kind,
-        custom_error_type="condition",
-        custom_error_message="must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not",
-    ),
-]
 
 
 class Aggregate(Model):
@@ -385,11 +241,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_CONDITIONS: Final[dict[str, type[Model]]] = {
-    "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
-    "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
-}  # fmt: skip
-_PARTS: Final[dict[str, type[Model]]] = {**_CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
+_PARTS: Final[dict[str, type[Model]]] = {**CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
 _OWN_TEXTS: Final = frozenset({"value_error", "condition", "signal"})
 _WORDS: Final = {
     "a valid array": "a list", "an object": "a mapping", "a valid string": "a text", "a valid boolean": "true or false",
@@ -443,7 +295,7 @@ def _without_tags(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     was_tag = False
     for index, part in enumerate(place):
         before = place[index - 1] if index else None
-        is_kind = part in _CONDITIONS and (isinstance(before, int) or before == "not")
+        is_kind = part in CONDITIONS and (isinstance(before, int) or before == "not")
         was_tag = not was_tag and (is_kind or (part in SIGNALS and before == "signal"))
         if not was_tag:
             kept.append(part)

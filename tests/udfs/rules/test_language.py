@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.udfs import samples
-from udfs.rules.language import EVENT_TYPES, MAX_VERSION, Comparison, Destination, InvalidRule, parse_rule, schema
+from udfs.rules.condition_forms import Comparison
+from udfs.rules.language import EVENT_TYPES, MAX_VERSION, Destination, InvalidRule, parse_rule, schema
 from udfs.rules.values import minor_units
 
 PATH = "$.order_placed.order_id"

@@ -1,0 +1,157 @@
+"""The forms of conditions in a rule: what `when.all`, `any` and `not` may hold. What they do is in udfs/rules/conditions.py.
+
+udfs/rules/language.py makes them a part of the language.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from udfs.rules.values import (
+    PATH_OPS,
+    Amount,
+    AnyOperator,
+    JsonPath,
+    Model,
+    MoneyPath,
+    Number,
+    NumbersPath,
+    Operator,
+    Pattern,
+    Scalar,
+    minor_units,
+)
+
+
+class Comparison(Model):
+    """True if any value found at `path` compares so (with `every`: all of them, and at least one)."""
+
+    path: JsonPath
+    op: AnyOperator
+    value: Scalar
+    every: bool = False
+
+
+class Membership(Model):
+    """True if any value found at `path` is one of the list."""
+
+    path: JsonPath
+    op: Literal["in"]
+    value: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    every: bool = False
+
+
+class Contains(Model):
+    """True if any text found at `path` contains the text."""
+
+    path: JsonPath
+    op: Literal["contains"]
+    value: Annotated[str, Field(min_length=1)]
+    every: bool = False
+
+
+class Matches(Model):
+    """True if any text found at `path` matches the pattern somewhere (syntax of RE2; ^ and $ anchor it)."""
+
+    path: JsonPath
+    op: Literal["matches"]
+    value: Pattern
+    every: bool = False
+
+
+class Exists(Model):
+    """True if anything is found at `path`."""
+
+    path: JsonPath
+    op: Literal["exists"]
+
+
+class Money(Model):
+    """Compares an amount of money in major units; another currency is false."""
+
+    money: MoneyPath
+    op: Operator
+    amount: Amount
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        minor_units(self.amount, self.currency)
+        return self
+
+
+class Count(Model):
+    """Compares how many values are found."""
+
+    count: JsonPath
+    op: Operator
+    value: int
+
+
+class Sum(Model):
+    """Compares the sum of the numbers found."""
+
+    sum: NumbersPath
+    op: Operator
+    value: Number
+
+
+class All(Model):
+    """True if all of the conditions hold."""
+
+    all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
+
+
+class AnyOf(Model):
+    """True if one of the conditions holds."""
+
+    any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
+
+
+class Not(Model):
+    """True if the condition does not hold."""
+
+    not_: Condition = Field(alias="not")
+
+
+_KINDS: Final = ("all", "any", "not", "money", "count", "sum")
+
+
+def _kind(raw: Any) -> str | None:
+    if not isinstance(raw, dict):  # a condition itself, when a rule is written out
+        return next((kind for kind, model in CONDITIONS.items() if type(raw) is model), None)
+    for key in _KINDS:
+        if key in raw:
+            return key
+    if "path" not in raw:
+        return None
+    op = raw.get("op")
+    return op if op in PATH_OPS else "comparison"
+
+
+Condition = Annotated[
+    Annotated[Comparison, Tag("comparison")]
+    | Annotated[Membership, Tag("in")]
+    | Annotated[Contains, Tag("contains")]
+    | Annotated[Matches, Tag("matches")]
+    | Annotated[Exists, Tag("exists")]
+    | Annotated[Money, Tag("money")]
+    | Annotated[Count, Tag("count")]
+    | Annotated[Sum, Tag("sum")]
+    | Annotated[All, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[Not, Tag("not")],
+    Discriminator(
+        _kind,
+        custom_error_type="condition",
+        custom_error_message="must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not",
+    ),
+]
+
+
+CONDITIONS: Final[dict[str, type[Model]]] = {
+    "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
+    "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
+}  # fmt: skip

@@ -121,10 +121,14 @@ def _explain(rule: Rule, event: Event, kind: str, routing: dict[str, Rule]) -> E
 def _counted(aggregate: Aggregate, rule: Rule, event: Event) -> str:
     told = observation(rule, event)
     if told is None:
-        lacking = aggregate.by if key_reader(aggregate.by)(event) is None else aggregate.sum
+        summed = f"{aggregate.money} in {aggregate.currency}" if aggregate.money is not None else aggregate.sum
+        lacking = aggregate.by if key_reader(aggregate.by)(event) is None else summed
         return f"but the event has no {lacking}: it counts for nothing"
-    amount = Observation.decoded(told).amount
-    reached = f"{'sum' if aggregate.sum else 'count'} by {aggregate.by} within {aggregate.within} {aggregate.op} {aggregate.value}"
+    amount: Any = Observation.decoded(told).amount
+    limit: Any = aggregate.value
+    if aggregate.amount is not None and aggregate.currency is not None:
+        amount, limit = _major(int(amount), aggregate.currency), f"{aggregate.amount} {aggregate.currency}"
+    reached = f"{'sum' if aggregate.path else 'count'} by {aggregate.by} within {aggregate.within} {aggregate.op} {limit}"
     return f"adds {amount} and routes once {reached}, which the events before it decide"
 
 
@@ -196,7 +200,7 @@ def _found(condition: Condition, event: Event) -> str:
     path = path_of(condition)
     assert path is not None
     if isinstance(condition, Money):
-        amounts = [_money(each) for each in paths.money_reader(path)(event)]
+        amounts = [_major(each.amount_minor, each.currency) for each in paths.money_reader(path)(event)]
         return ", ".join(amounts[:_MOST_SHOWN]) or "nothing"
     walk = paths.list_reader(path)
     values = walk(event) if walk is not None else paths.document_reader(path)(to_document(event))
@@ -208,12 +212,12 @@ def _found(condition: Condition, event: Event) -> str:
     return ", ".join(_shown(each) for each in values[:_MOST_SHOWN]) + more or "nothing"
 
 
-def _money(money: Any) -> str:
+def _major(amount_minor: int, currency: str) -> str:
     try:
-        exponent = Currency(money.currency).exponent or 0
+        exponent = Currency(currency).exponent or 0
     except ValueError:
-        return f"{money.amount_minor} minor units of {money.currency!r}"
-    return f"{Decimal(money.amount_minor).scaleb(-exponent):f} {money.currency}"
+        return f"{amount_minor} minor units of {currency!r}"
+    return f"{Decimal(amount_minor).scaleb(-exponent):f} {currency}"
 
 
 def _shown(value: Any) -> str:

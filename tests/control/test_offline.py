@@ -121,6 +121,19 @@ def test_an_aggregate_without_its_key_never_matches(tmp_path: Path, by: str, can
     assert bool(found) != can_match
 
 
+def test_a_sum_over_currencies_is_warned_of(tmp_path: Path) -> None:
+    aggregate = {"sum": TOTAL, "by": "user", "within": "1h", "op": ">", "value": 500_000}
+    to = [{"topic": "orders", "order": "none"}]
+    [found] = warnings(tmp_path, {"when": when(aggregate=aggregate), "to": to})
+    assert found.endswith("which adds up amounts of different currencies: use money: $.order_placed.total")
+    dollars = {"path": "$.order_placed.total.currency", "op": "==", "value": "USD"}
+    assert warnings(tmp_path, {"when": when(dollars, aggregate=aggregate), "to": to}) == []
+    money = {key: aggregate[key] for key in ("by", "within", "op")} | {"money": "$.order_placed.total", "amount": "5000", "currency": "USD"}
+    assert warnings(tmp_path, {"when": when(aggregate=money), "to": to}) == []
+    foreign = money | {"money": "$.payment_failed.amount"}
+    assert "the rule never matches" in warnings(tmp_path, {"when": when(aggregate=foreign), "to": to})[0]
+
+
 def test_rules_that_meet_at_one_topic(tmp_path: Path) -> None:
     second = {"id": "b", "to": [{"topic": "orders", "order": "none"}]}
     masked = {"id": "b", "to": [{"topic": "orders", "mask": ["user_id"]}]}
@@ -324,6 +337,10 @@ def test_what_an_aggregating_rule_counts_is_said() -> None:
         return explained.routes, explained.note
 
     assert note() == (True, "adds 1 and routes once count by session within 1m > 2, which the events before it decide")
+    spending: dict[str, Any] = {"count": None, "value": None, "money": "$.order_placed.total", "amount": "100.00", "currency": "USD"}
+    assert note(**spending)[1] == "adds 54.98 USD and routes once sum by session within 1m > 100.00 USD, which the events before it decide"
+    euros = note(**spending | {"currency": "EUR"})
+    assert euros == (False, "but the event has no $.order_placed.total in EUR: it counts for nothing")
     summing: dict[str, Any] = {"count": None, "sum": "$.payment_failed.amount.amount_minor"}
     assert note(**summing) == (False, "but the event has no $.payment_failed.amount.amount_minor: it counts for nothing")
 

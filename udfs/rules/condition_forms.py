@@ -13,6 +13,7 @@ from udfs.rules.values import (
     PATH_OPS,
     Amount,
     AnyOperator,
+    CurrencyCode,
     JsonPath,
     Model,
     MoneyPath,
@@ -74,7 +75,7 @@ class Money(Model):
     money: MoneyPath
     op: Operator
     amount: Amount
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: CurrencyCode
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -21,16 +21,20 @@ from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
 from udfs.rules.signals import NoView, Signal
 from udfs.rules.values import (
+    Amount,
+    CurrencyCode,
     Duration,
     FieldName,
     Grouping,
     Model,
     Moment,
+    MoneyPath,
     Name,
     Number,
     NumberPath,
     Percent,
     ScalarPath,
+    minor_units,
 )
 from udfs.validation import UNKNOWN
 
@@ -65,21 +69,44 @@ def place_name(place: tuple[str | int, ...]) -> str:
 
 
 class Aggregate(Model):
-    """True from the event on with which the number (or a sum) over the events that fit `when`, of one key, in the
-    sliding window that ends with it, compares so."""
+    """True from the event on with which the number (or a sum, or an amount of money in major units) over the events that fit `when`, of
+    one key, in the sliding window that ends with it, compares so."""
 
     count: Literal["events"] | None = None
     sum: NumberPath | None = None
+    money: MoneyPath | None = None
     by: Grouping
     within: Duration
     op: Literal[">", ">="]
-    value: Number
+    value: Number | None = None
+    amount: Amount | None = None
+    currency: CurrencyCode | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.count is None) == (self.sum is None):
-            raise ValueError("must have one of count: events and sum: PATH")
+        if sum(each is not None for each in (self.count, self.sum, self.money)) != 1:
+            raise ValueError("must have one of count: events, sum: PATH and money: PATH")
+        if self.money is None:
+            if self.value is None or self.amount is not None or self.currency is not None:
+                raise ValueError("must have a value, and neither amount nor currency, which go with money")
+        elif self.value is not None or self.amount is None or self.currency is None:
+            raise ValueError("must have amount and currency with money, and no value")
+        else:
+            minor_units(self.amount, self.currency)
         return self
+
+    @property
+    def path(self) -> str | None:
+        """What is summed; None: events are counted."""
+        return self.money or self.sum
+
+    @property
+    def threshold(self) -> int | float:
+        """What the sum must reach or exceed; of money in minor units."""
+        if self.amount is not None and self.currency is not None:
+            return minor_units(self.amount, self.currency)
+        assert self.value is not None
+        return self.value
 
 
 class When(Model):

@@ -49,6 +49,9 @@ def aggregate(**changes: Any) -> dict[str, Any]:
     return samples.rule(when={"events": ["*"], "aggregate": chosen}, to=[{"topic": "orders", "order": "none"}])
 
 
+SPENT = {"count": None, "money": "$.order_placed.total", "amount": "5000.00", "currency": "USD"}
+
+
 def signal(kind: str | None = "velocity", **changes: Any) -> dict[str, Any]:
     """A change to None takes the key away."""
     entries: dict[str, Any] = {"kind": kind, "score": 50}
@@ -176,6 +179,13 @@ WHEN: dict[str, tuple[Any, str]] = {
 AGGREGATE: dict[str, tuple[Any, str]] = {
     "count and sum": (aggregate(sum="$.order_placed.total.amount_minor"), "when.aggregate is {"),
     "neither count nor sum": (aggregate(count=None), "when.aggregate is {"),
+    "count without a value": (aggregate(value=None), "when.aggregate is {"),
+    "count in a currency": (aggregate(currency="USD"), "when.aggregate is {"),
+    "money and a value": (aggregate(**SPENT), "when.aggregate is {"),
+    "money without a currency": (aggregate(**SPENT | {"currency": None}, value=None), "when.aggregate is {"),
+    "money of no money": (aggregate(**SPENT | {"money": PATH}, value=None), f"when.aggregate.money is '{PATH}', must lead to money"),
+    "money and count": (aggregate(**SPENT | {"count": "events"}, value=None), "when.aggregate is {"),
+    "money with too many decimals": (aggregate(**SPENT | {"amount": "1.001"}, value=None), "when.aggregate has the amount '1.001', but"),
     "sum of texts": (aggregate(count=None, sum=PATH), f"when.aggregate.sum is '{PATH}', must lead to a number"),
     "sum through a list": (
         aggregate(count=None, sum="$.order_placed.lines[*].quantity"),

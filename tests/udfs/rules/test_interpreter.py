@@ -239,7 +239,8 @@ def test_every_scalar_of_the_schema_is_read_as_jsonpath_reads_it() -> None:
 
 FORM_FIELDS = ["event_id", "user_id", "source", "source.country", "order_placed", "order_placed.total", "order_placed.total.currency",
                "order_placed.lines", "product_viewed.category", "payment_failed"]  # fmt: skip
-FORM_TEXTS = ["session_id", "event_id", "user_id", "source.country", "order_placed.total.currency", "product_viewed.category", "payment_failed.reason"]
+FORM_TEXTS = ["session_id", "event_id", "user_id", "source.country", "order_placed.total.currency", "product_viewed.category",
+              "payment_failed.reason"]  # fmt: skip
 FORMS = entries(
     topic=st.just("orders"),
     opt_key=st.sampled_from(SCALARS),

@@ -496,6 +496,14 @@ def test_editors_accept_the_rules_and_refuse_wrong_ones() -> None:
     assert not validator.is_valid(ORDERS | {"modus": "shadow"})
 
 
+def test_editors_explain_every_key() -> None:
+    found = json.loads((RULES / "rule.schema.json").read_text())
+    properties = {("rule", key): each for key, each in found["properties"].items()}
+    properties |= {(name, key): each for name, model in found["$defs"].items() for key, each in model.get("properties", {}).items()}
+    assert [place for place, each in properties.items() if not each.get("description")] == []
+    assert len(properties) > 80
+
+
 def test_an_event_has_what_it_needs() -> None:
     event = event_of({"order_placed": {}})
     assert event.event_id and event.session_id and event.event_time_ms > 0

@@ -73,14 +73,23 @@ class Aggregate(Model):
     one key, in the sliding window that ends with it, compares so."""
 
     count: Literal["events"] | None = None
+    """Counts the events that fit."""
     sum: NumberPath | None = None
+    """Path to one number, which is summed."""
     money: MoneyPath | None = None
+    """Path to money, which is summed in one currency."""
     by: Grouping
+    """Grouped by session, user, card, ip, device, or a path to one field."""
     within: Duration
+    """Length of the sliding window: 30s, 10m, at most 1h."""
     op: Literal[">", ">="]
+    """How the sum must compare with value or amount."""
     value: Number | None = None
+    """The threshold of count and sum."""
     amount: Amount | None = None
+    """The threshold of money in major units, as a text: "5000.00"."""
     currency: CurrencyCode | None = None
+    """ISO 4217; other currencies are not counted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -113,12 +122,19 @@ class When(Model):
     """Which events the rule matches: `events`, and all of the conditions."""
 
     events: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Types of events, or "*" for all."""
     all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    """All of these conditions must hold."""
     any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    """One of these conditions must hold."""
     not_: Condition | None = Field(default=None, alias="not")
+    """This condition must not hold."""
     unmatched: bool = False
+    """Takes what no other active rule routes."""
     aggregate: Aggregate | None = None
+    """More than so many events, or so much, of one key within a time."""
     signal: Signal | None = None
+    """Looks for fraud; what it finds becomes an alert."""
 
     @field_validator("events")
     @classmethod
@@ -133,10 +149,15 @@ class Destination(Model):
     """Where matching events go, how, and in which form."""
 
     topic: str
+    """One of the job's --destinations."""
     order: Literal["session", "none"] = "session"
+    """session: in the order of the session, after the lateness bound. none: at once."""
     key: ScalarPath | None = None
+    """Path to the field that becomes the record's key; without it, the session's id."""
     fields: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    """Only these fields are kept: dotted names such as order_placed.total."""
     mask: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    """Text fields that are replaced by a keyed hash."""
 
     @property
     def plain(self) -> bool:
@@ -156,27 +177,44 @@ class Rollout(Model):
     """A share of sessions or users, always the same ones while `percent` grows."""
 
     percent: Percent
+    """0 to 100."""
     by: Literal["session_id", "user_id"] = "session_id"
+    """What the hash is of."""
 
 
 class Rule(Model):
     """One routing rule. A higher version of the same id replaces a lower one."""
 
     id: Name
+    """a-z, 0-9 and -; also the key of the record."""
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    """A higher one replaces a lower one."""
     description: Annotated[str, Field(max_length=1_000)] = ""
+    """For people."""
     owner: Annotated[str, Field(max_length=100)] = ""
+    """For people: whom to ask."""
     tags: tuple[Annotated[str, Field(max_length=50)], ...] = ()
+    """For people."""
     enabled: bool = True
+    """false takes the rule out of force."""
     mode: Literal["active", "shadow", "paused"] = "active"
+    """active; shadow: evaluated and counted, never routed; paused: not evaluated."""
     priority: Annotated[int, Field(ge=-1_000, le=1_000)] = 0
+    """Of rules that match the same event, the higher one wins a group and decides the form of the event."""
     match: Literal["all", "first"] = "all"
+    """first: of the rules of a group that match, only the one of the highest priority routes."""
     group: Name | None = None
+    """Goes with match: first."""
     valid_from: Moment | None = None
+    """Event time, with a time zone; inside."""
     valid_until: Moment | None = None
+    """Event time, with a time zone; not inside."""
     rollout: Rollout | None = None
+    """A share of sessions or users, by hash."""
     sample: Percent | None = None
+    """Percent of events, by hash."""
     when: When
+    """Which events."""
     to: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=20)] = ()
     """Required, but for a rule with `when.signal`, which has none: what it finds goes to the alerts."""
 

@@ -31,7 +31,7 @@ _MOMENT: Final = "must be a date and time with a time zone, such as 2026-12-01T0
 class Model(BaseModel):
     """A part of a rule: no other keys than those of its form, and no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def _path(text: str) -> str:

@@ -108,7 +108,8 @@ def read_files(paths: Iterable[Path], allowed_topics: Collection[str], *, can_ma
                 text = json.dumps(raw, sort_keys=True, default=_json)
                 rule = parse_rule(text, allowed_topics, can_mask=can_mask, can_order=can_order)
             except InvalidRule as error:
-                faults += [Fault(path.name, _line(node, place), _what(place, what)) for place, what in error.faults]
+                found = [Fault(path.name, _line(node, place), _what(place, what)) for place, what in error.faults]
+                faults += sorted(found, key=lambda each: each.line)
                 continue
             except (TypeError, ValueError) as error:
                 faults.append(Fault(path.name, _line(node, ()), f"is not a rule: {error}"))

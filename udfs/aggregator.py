@@ -50,7 +50,10 @@ class Aggregator(KeyedProcessFunction):
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         """State goes once a key has been silent for a window; processing time, so that a quiet stream frees it too."""
-        if timestamp - self._last_ms.value() >= self._window_ms.value():
+        last_ms = self._last_ms.value()
+        # None: another timer was first. Two are left where the last event came at the very end of a window, or where the clock of the
+        # host that took the key over is behind.
+        if last_ms is not None and timestamp - last_ms >= self._window_ms.value():
             self._buckets.clear()
             self._last_ms.clear()
             self._window_ms.clear()

@@ -6,10 +6,13 @@ A rule that sends to a topic that does not exist would stop the whole job. Pure:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from udfs.rules.destinations import Destinations
 from udfs.rules.language import InvalidRule, parse_rule
+
+MAX_TOPICS: Final = 1_000
+"""Most topics that only patterns allow, from one start of the job to the next: each costs partitions, and nothing deletes one."""
 
 
 class NoAnswerError(Exception):
@@ -55,6 +58,8 @@ class Keeper:
         except InvalidRule:
             return ""  # a deletion, or what the rulebook rejects with its faults
         names = [destination.topic for destination in rule.to]
+        if len(self._seen.union(self._allowed.made_on_demand(names))) > MAX_TOPICS:
+            return f"to names a topic of a pattern, and {MAX_TOPICS:,} of those have been named already, more are not allowed"
         try:
             refused = self.missing(names)
         except NoAnswerError as error:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Annotated, Any, Final
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jobs.baseline import Fault
+from jobs.baseline import MAX_FILE_BYTES, Fault
 from scripts.control.evaluate import Evaluator
 from scripts.control.sources import event_of
 from udfs.rules.language import Rule, place_name
 
 _EXPECTED: Final = ("matched", "shadow", "ordered", "unordered")
+_MOST_VALUES: Final = 1_000_000
+"""In one file, all that its aliases stand for counted."""
 
 
 class _Model(BaseModel):
@@ -121,6 +124,9 @@ def _entries(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
         if not isinstance(node, yaml.SequenceNode):
             faults.append(Fault(path.name, 1, "must be a list of cases: - {name: ..., event: {...}, expect: {...}}"))
             return
+        if path.stat().st_size > MAX_FILE_BYTES or _values(node, {}) > _MOST_VALUES:
+            faults.append(Fault(path.name, 1, f"must have at most {MAX_FILE_BYTES:,} bytes and {_MOST_VALUES:,} values, aliases counted"))
+            return
         # Constructed as a whole: its parts one by one would lose what an anchor stands for.
         cases = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
@@ -131,6 +137,16 @@ def _entries(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Any]]:
         faults.append(Fault(path.name, 1, " ".join(str(error).split())))
         return
     yield from zip((each.start_mark.line + 1 for each in node.value), cases, strict=True)
+
+
+def _values(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node stands for; those of an alias of itself have no end."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        inside = [each for pair in pairs for each in pair] or (node.value if isinstance(node, yaml.SequenceNode) else ())
+        known[id(node)] = 1 + sum(_values(each, known) for each in inside)
+    return known[id(node)]
 
 
 def _what(fault: Any) -> str:

@@ -16,11 +16,11 @@ from scripts import access
 from scripts.control import plans
 from scripts.control.answers import report, wait_for_answers
 from scripts.control.cases import run_cases
-from scripts.control.in_force import RuleTexts, read_in_force
+from scripts.control.in_force import add_baseline, in_force_of
 from scripts.control.log import COUNTERS, Entry, State, following, read_audit, read_counters, read_state
 from scripts.control.output import CommandError, add_command, destinations, emit
 from scripts.control.reading import existing_topics
-from scripts.control.sources import RULES, made_on_demand, plural, valid_rules
+from scripts.control.sources import made_on_demand, plural, valid_rules
 from scripts.control.tables import table
 from scripts.control.writing import Author, carry_out, who
 from udfs.rules.language import Rule, parse_rule
@@ -155,11 +155,11 @@ def _add_list(commands: Any) -> None:
         "those that grow only. In force is what the job started with (--baseline), overlaid by the topic of rules.\n\n"
         "Example: scripts/millrace rules list",
     )  # fmt: skip
-    _add_baseline(parser)
+    add_baseline(parser)
 
 
 def _list(options: argparse.Namespace) -> int:
-    in_force = _in_force(options)
+    in_force = in_force_of(options)
     counters = read_counters(options.bootstrap, options.topic_prefix, in_force)
     rules = sorted((rule for rule, _ in in_force.values()), key=lambda rule: (-rule.priority, rule.id))
     result = [_listed(rule) | {"counters": counters.get(rule.id)} for rule in rules]
@@ -231,11 +231,11 @@ def _add_export(commands: Any) -> None:
         "Example: scripts/millrace rules export /tmp/rules",
     )  # fmt: skip
     parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="made if it is missing (default: standard output)")
-    _add_baseline(parser)
+    add_baseline(parser)
 
 
 def _export(options: argparse.Namespace) -> int:
-    rules = {rule_id: _in_order(json.loads(text)) for rule_id, (_, text) in sorted(_in_force(options).items())}
+    rules = {rule_id: _in_order(json.loads(text)) for rule_id, (_, text) in sorted(in_force_of(options).items())}
     documents = {rule_id: yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=120) for rule_id, raw in rules.items()}
     if options.folder is None:
         emit(options, list(rules.values()), ["---\n".join(documents.values()).removesuffix("\n")])
@@ -276,7 +276,7 @@ def _add_one(commands: Any, name: str, run: Callable[[argparse.Namespace], int],
 
 def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(needs=access.rules_author)
-    _add_baseline(parser)
+    add_baseline(parser)
     parser.add_argument(
         "--as", dest="who", default=who(), metavar="WHO", help="who makes the change, for the history (default: %(default)s)"
     )
@@ -284,14 +284,6 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=_seconds, default=30.0, metavar="SECONDS", help="how long to wait for the job (default: 30); 0: do not wait"
     )
-
-
-def _add_baseline(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--baseline", type=Path, default=RULES, metavar="FOLDER", help="rules that the job started with (default: rules/)")
-
-
-def _in_force(options: argparse.Namespace) -> RuleTexts:
-    return read_in_force(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
 
 
 def _seconds(text: str) -> float:

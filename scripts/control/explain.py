@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -16,26 +16,18 @@ from scripts.control.sources import concerns, event_type
 from udfs.documents import to_document
 from udfs.fraud.sightings import sighting
 from udfs.rules import paths
-from udfs.rules.aggregates import Observation, observation
+from udfs.rules.aggregates import Observation, key_reader, observation
+from udfs.rules.condition_forms import All, AnyOf, Comparison, Condition, Contains, Count, Exists, Matches, Membership, Money, Not, Sum
 from udfs.rules.conditions import Slots, comparable, compile_condition
 from udfs.rules.engine import RuleSet
-from udfs.rules.language import (
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Count,
-    Exists,
-    Matches,
-    Membership,
-    Money,
-    Not,
-    Rule,
-    Sum,
-    When,
-)
+from udfs.rules.language import Aggregate, Rule, When
+from udfs.rules.signals import Signal
 
+_LOOKED_AT: Final[dict[str, Callable[[Any], str]]] = {
+    "accounts": lambda _: "user", "deviation": lambda signal: f"amount at {signal.amount}", "travel": lambda _: "country",
+    "unfamiliar": lambda signal: signal.of,
+}  # fmt: skip
+"""What a signal can lack beside its key, by its kind."""
 _MOST_SHOWN: Final = 5
 _LONGEST_SHOWN: Final = 60
 
@@ -70,7 +62,8 @@ class Explained:
 
     Attributes:
         matched: whether all its checks hold.
-        routes: whether it sends the event on; a rule that matches does not if it is a shadow, say.
+        routes: whether it sends the event on, for an aggregating rule once its sum is reached; a rule that matches does not if it is
+            a shadow, say, or a fraud signal.
         note: why a rule that is not evaluated or does not route is so; what an aggregating one counts.
     """
 
@@ -112,33 +105,39 @@ def _explain(rule: Rule, event: Event, kind: str, routing: dict[str, Rule]) -> E
         return Explained(rule, False, False, checks, "not evaluated: " + ("it is paused" if rule.enabled else "enabled is false"))
     if rule.when.unmatched and others:
         return Explained(rule, False, False, checks, f"it takes what no other rule takes, and {others[0]} does")
-    note = ""
+    note, routes = "", rule.id in routing
     if holds and rule.mode == "shadow":
         note = "but routes nothing: mode is shadow"
     elif holds and winner is not None and winner.id != rule.id:
         note = f"but {winner.id} comes first in group {rule.group}"
     elif holds and rule.when.aggregate is not None:
-        note = _counted(rule, event)
+        note = _counted(rule.when.aggregate, rule, event)
+        routes = observation(rule, event) is not None
     elif holds and rule.when.signal is not None:
-        note = _looked_at(rule, event)
-    return Explained(rule, holds, rule.id in routing, checks, note)
+        note, routes = _looked_at(rule.when.signal, rule, event), False
+    return Explained(rule, holds, routes, checks, note)
 
 
-def _counted(rule: Rule, event: Event) -> str:
-    aggregate = rule.when.aggregate
-    assert aggregate is not None
+def _counted(aggregate: Aggregate, rule: Rule, event: Event) -> str:
     told = observation(rule, event)
     if told is None:
-        return f"but has no {aggregate.by if aggregate.sum is None else f'{aggregate.by} or {aggregate.sum}'}: it counts for nothing"
-    amount = Observation.decoded(told).amount
-    reached = f"{'sum' if aggregate.sum else 'count'} by {aggregate.by} within {aggregate.within} {aggregate.op} {aggregate.value}"
+        summed = f"{aggregate.money} in {aggregate.currency}" if aggregate.money is not None else aggregate.sum
+        lacking = aggregate.by if key_reader(aggregate.by)(event) is None else summed
+        return f"but the event has no {lacking}: it counts for nothing"
+    amount: Any = Observation.decoded(told).amount
+    limit: Any = aggregate.value
+    if aggregate.amount is not None and aggregate.currency is not None:
+        amount, limit = _major(int(amount), aggregate.currency), f"{aggregate.amount} {aggregate.currency}"
+    reached = f"{'sum' if aggregate.path else 'count'} by {aggregate.by} within {aggregate.within} {aggregate.op} {limit}"
     return f"adds {amount} and routes once {reached}, which the events before it decide"
 
 
-def _looked_at(rule: Rule, event: Event) -> str:
+def _looked_at(signal: Signal, rule: Rule, event: Event) -> str:
     seen = sighting(rule, event)
     if seen is None:
-        return "but has no key, or nothing to look at: the signal passes it over"
+        by = getattr(signal, "by", "session")
+        lacking = by if key_reader(by)(event) is None else _LOOKED_AT[signal.kind](signal)
+        return f"but the event has no {lacking}: the signal passes it over"
     return f"a {seen.kind} signal looks at it by {seen.by} {seen.key!r}; whether it fires, the events before it decide"
 
 
@@ -201,7 +200,7 @@ def _found(condition: Condition, event: Event) -> str:
     path = path_of(condition)
     assert path is not None
     if isinstance(condition, Money):
-        amounts = [_money(each) for each in paths.money_reader(path)(event)]
+        amounts = [_major(each.amount_minor, each.currency) for each in paths.money_reader(path)(event)]
         return ", ".join(amounts[:_MOST_SHOWN]) or "nothing"
     walk = paths.list_reader(path)
     values = walk(event) if walk is not None else paths.document_reader(path)(to_document(event))
@@ -213,12 +212,12 @@ def _found(condition: Condition, event: Event) -> str:
     return ", ".join(_shown(each) for each in values[:_MOST_SHOWN]) + more or "nothing"
 
 
-def _money(money: Any) -> str:
+def _major(amount_minor: int, currency: str) -> str:
     try:
-        exponent = Currency(money.currency).exponent or 0
+        exponent = Currency(currency).exponent or 0
     except ValueError:
-        return f"{money.amount_minor} minor units of {money.currency!r}"
-    return f"{Decimal(money.amount_minor).scaleb(-exponent):f} {money.currency}"
+        return f"{amount_minor} minor units of {currency!r}"
+    return f"{Decimal(amount_minor).scaleb(-exponent):f} {currency}"
 
 
 def _shown(value: Any) -> str:

@@ -13,26 +13,10 @@ from shop.v1.events_pb2 import Event
 
 from jobs.baseline import Fault, RuleFile
 from udfs.rules import paths
+from udfs.rules.condition_forms import All, AnyOf, Comparison, Condition, Contains, Count, Exists, Matches, Membership, Money, Not, Sum
 from udfs.rules.conditions import Slots, comparable, compile_condition
-from udfs.rules.language import (
-    ANY,
-    EVENT_TYPES,
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Count,
-    Destination,
-    Exists,
-    Matches,
-    Membership,
-    Money,
-    Not,
-    Rule,
-    Sum,
-    When,
-)
+from udfs.rules.language import ANY, EVENT_TYPES, Destination, Rule, When
+from udfs.rules.rulebook import MAX_RULES
 from udfs.validation import UNKNOWN
 
 Place = tuple[str | int, ...]
@@ -56,7 +40,9 @@ def lint(found: RuleFile, now: datetime) -> Findings:
     """
     warnings = [found.fault(rule.id, place, what) for rule in found.rules.values() for place, what in _of_rule(rule, now)]
     warnings += [found.fault(rule_id, place, what) for rule_id, place, what in _of_pairs(found.rules)]
-    return Findings(found.faults, tuple(sorted(set(warnings), key=lambda each: (each.file, each.line, each.what))))
+    too_many = list(found.rules)[MAX_RULES:][:1]
+    faults = [found.fault(rule_id, (), f"is one of {len(found.rules):,} rules, allowed are {MAX_RULES:,}") for rule_id in too_many]
+    return Findings((*found.faults, *faults), tuple(sorted(set(warnings), key=lambda each: (each.file, each.line, each.what))))
 
 
 # -- one rule --------------------------------------------------------------------------------------------------------------------
@@ -71,6 +57,9 @@ def _of_rule(rule: Rule, now: datetime) -> Iterator[tuple[Place, str]]:
         yield ("valid_until",), f"is in the past ({rule.valid_until.isoformat()}): the rule matches no new events"
     for place, condition in conditions_of(rule.when):
         yield from _of_condition(place, condition)
+    summed = rule.when.aggregate.sum if rule.when.aggregate is not None else None
+    if summed is not None and paths.is_money(money := summed.rpartition(".")[0]) and f"{money}.currency" not in _paths(rule.when):
+        yield ("when", "aggregate", "sum"), f"is {summed}, which adds up amounts of different currencies: use money: {money}"
     yield from _never(rule)
 
 
@@ -161,7 +150,7 @@ def _paths(when: When) -> Iterator[str]:
         if path is not None:
             yield path
     if when.aggregate is not None:
-        yield from (path for path in (when.aggregate.sum, *_keys(when.aggregate.by)) if path is not None)
+        yield from (path for path in (when.aggregate.path, *_keys(when.aggregate.by)) if path is not None)
     if when.signal is not None:
         looked_at = (getattr(when.signal, "amount", None), *_keys(getattr(when.signal, "by", "")), *_keys(getattr(when.signal, "of", "")))
         yield from (path for path in looked_at if path is not None)
@@ -175,7 +164,7 @@ def _payload(path: str) -> str | None:
 
 def _possible(when: When, kind: str) -> bool:
     aggregate, signal = when.aggregate, when.signal
-    can_count = aggregate is None or _can_count(aggregate.by, aggregate.sum, kind)
+    can_count = aggregate is None or _can_count(aggregate.by, aggregate.path, kind)
     can_look = signal is None or all(
         _can_count(getattr(signal, name, ""), getattr(signal, "amount", None), kind) for name in ("by", "of")
     )

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from jobs.settings import Topics
 from scripts.control.in_force import RuleTexts, read_baseline, read_in_force
 from scripts.control.output import CommandError
-from scripts.control.reading import Record, read_topic
+from scripts.control.reading import Record, kafka_failure, read_topic
 from udfs.kafka_client import Brokers, of
 from udfs.rules.rulebook import ACCEPTED
 
@@ -182,6 +182,6 @@ def following(bootstrap: Brokers | str, topic_prefix: str) -> Iterator[Consumer]
         consumer.assign(ends)
         yield consumer
     except KafkaException as error:
-        raise CommandError(f"Kafka at {bootstrap}: {error.args[0].str() if error.args else error}") from error
+        raise kafka_failure(bootstrap, error) from error
     finally:
         consumer.close()

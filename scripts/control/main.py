@@ -18,12 +18,20 @@ from scripts.job_app import command as job
 from scripts.operate import command as operate
 from scripts.planning import command as planning
 
+_RULES = """Checks, tries, changes and shows the rules that say which events go where. docs/rules.md says what a rule may hold.
+
+The usual way of a new rule: lint, test, dry-run, push it with `mode: shadow`, look at list, promote. If it is wrong: pause, rollback."""
+_EXIT_CODES = "COMMAND --help has examples. Exit codes: 0 done, 1 a finding or a refusal, 2 wrong usage or no answer. --json for programs."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="scripts/millrace", description="Operates millrace.", allow_abbrev=False)
     groups = parser.add_subparsers(title="groups", required=True, metavar="GROUP")
-    rules = groups.add_parser("rules", help="check, try, change and look at routing rules", allow_abbrev=False)
+    rules = groups.add_parser(
+        "rules", help="check, try, change and look at routing rules", description=_RULES, epilog=_EXIT_CODES, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     commands = rules.add_subparsers(title="commands", required=True, metavar="COMMAND")
     offline.add_commands(commands)
     changes.add_commands(commands)

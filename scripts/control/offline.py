@@ -17,7 +17,7 @@ from scripts.control.cases import run_cases
 from scripts.control.differences import differences
 from scripts.control.dry_run import dry_run
 from scripts.control.explain import explain
-from scripts.control.in_force import RuleTexts, read_in_force
+from scripts.control.in_force import add_baseline, in_force_of
 from scripts.control.lint import lint
 from scripts.control.output import CommandError, add_command, destinations, emit
 from scripts.control.reading import read_last, read_record
@@ -118,7 +118,7 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("--offset", type=int, help="its offset")
     _add_rules(parser)
     parser.add_argument("--in-force", action="store_true", help="explain the rules in force, and not those of --rules")
-    _add_baseline(parser)
+    add_baseline(parser)
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -145,7 +145,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _explain_event(options: argparse.Namespace, event: Event, invalid: str | None) -> None:
     """A file may hold part of an event, enough for the rules; what the job would say to it is said first."""
-    rules = [rule for rule, _ in _in_force(options).values()] if options.in_force else _rules(options).rules.values()
+    rules = [rule for rule, _ in in_force_of(options).values()] if options.in_force else _rules(options).rules.values()
     explained, outcome = explain(rules, event)
     others = len(rules) - len(explained)
     result = {
@@ -174,7 +174,7 @@ def _add_dry_run(commands: Any) -> None:
     parser.add_argument("--against", type=Path, metavar="PATH", help="compare with these rules, and not with those in force")
     parser.add_argument("--last", type=_positive, default=10_000, metavar="N", help="how many events (default: 10000)")
     parser.add_argument("--topic", help="topic of the events, with its prefix (default: the job's input)")
-    _add_baseline(parser)
+    add_baseline(parser)
 
 
 def _dry_run(options: argparse.Namespace) -> int:
@@ -182,7 +182,7 @@ def _dry_run(options: argparse.Namespace) -> int:
     if options.against is not None:
         before = valid_rules([options.against], destinations(options)).rules
     else:
-        before = {rule_id: rule for rule_id, (rule, _) in _in_force(options).items()}
+        before = {rule_id: rule for rule_id, (rule, _) in in_force_of(options).items()}
     stale = [
         f"note: {rule.id} has version {rule.version}, and {before[rule.id].version} is in force: push it with a higher one"
         for rule in candidate.values()
@@ -204,12 +204,12 @@ def _add_diff(commands: Any) -> None:
         "Example: scripts/millrace rules diff rules/ --baseline /srv/millrace/rules",
     )  # fmt: skip
     parser.add_argument("path", nargs="?", type=Path, default=RULES, metavar="PATH", help="file or folder (default: rules/)")
-    _add_baseline(parser)
+    add_baseline(parser)
 
 
 def _diff(options: argparse.Namespace) -> int:
     files = valid_rules([options.path], destinations(options))
-    found = differences(_in_force(options), {rule_id: (rule, files.texts[rule_id]) for rule_id, rule in files.rules.items()})
+    found = differences(in_force_of(options), {rule_id: (rule, files.texts[rule_id]) for rule_id, rule in files.rules.items()})
     lines = [line for each in found for line in each.lines()]
     emit(options, [each.as_json() for each in found], lines or [f"no difference: {plural(len(files.rules), 'rule')}"])
     return 1 if found else 0
@@ -251,16 +251,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", type=Path, nargs="+", default=[], metavar="PATH", help="the rules, files or folders (default: rules/)")
 
 
-def _add_baseline(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--baseline", type=Path, default=RULES, metavar="FOLDER", help="rules that the job started with (default: rules/)")
-
-
 def _rules(options: argparse.Namespace) -> RuleFile:
     return valid_rules(options.rules, destinations(options))
-
-
-def _in_force(options: argparse.Namespace) -> RuleTexts:
-    return read_in_force(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
 
 
 def _positive(text: str) -> int:

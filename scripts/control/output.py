@@ -23,10 +23,13 @@ class CommandError(Exception):
 def add_common(parser: argparse.ArgumentParser, *, kafka: bool = False) -> None:
     """Options that several commands have. With `kafka`: where the brokers are, and the prefix of the topics."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.add_argument("--destinations", default=",".join(Settings.destinations), help="topics that rules may name, as the job has them")
+    parser.add_argument(
+        "--destinations", default=",".join(Settings.destinations), metavar="TOPICS",
+        help="topics that rules may name, by commas, as the job's --destinations has them (default: %(default)s)",
+    )  # fmt: skip
     if kafka:
         add_kafka(parser, "127.0.0.1:9092")
-        parser.add_argument("--topic-prefix", default="", help="the job's --topic-prefix")
+        parser.add_argument("--topic-prefix", default="", metavar="PREFIX", help="the job's --topic-prefix (default: none)")
 
 
 def add_command(

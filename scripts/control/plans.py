@@ -13,6 +13,7 @@ from typing import Any, Final
 from scripts.control.log import State
 from scripts.control.output import CommandError
 from udfs.rules.language import InvalidRule, Rule, parse_rule
+from udfs.rules.rulebook import MAX_RULES
 
 REFUSED: Final = 1
 
@@ -71,6 +72,8 @@ def push(rules: Mapping[str, Rule], texts: Mapping[str, str], topics: Collection
                 )
         if refused:
             raise CommandError("; ".join(refused), REFUSED)
+        if (would_be := len(state.in_force.keys() | rules.keys())) > MAX_RULES:
+            raise CommandError(f"{would_be:,} rules would be in force, allowed are {MAX_RULES:,}", REFUSED)
         return Planned(tuple(changes), unchanged)
 
     return plan

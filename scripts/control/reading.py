@@ -18,6 +18,7 @@ _TIMEOUT_S: Final = 15.0
 _BATCH: Final = 1_000
 _AGAIN_S: Final = 0.1
 _NO_LEADER: Final = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
+_NOBODY: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def existing_topics(bootstrap: Brokers | str) -> frozenset[str]:
     try:
         return frozenset(consumer.list_topics(timeout=_TIMEOUT_S).topics)
     except KafkaException as error:
-        raise CommandError(f"Kafka at {bootstrap}: {_reason(error)}") from error
+        raise kafka_failure(bootstrap, error) from error
     finally:
         consumer.close()
 
@@ -164,7 +165,7 @@ def _consumer(bootstrap: Brokers | str, topic: str) -> Iterator[tuple[Consumer, 
             raise CommandError(f"there is no topic {topic} at {bootstrap} ({found.error.str()}); see --topic-prefix")
         yield consumer, sorted(found.partitions)
     except KafkaException as error:
-        raise CommandError(f"Kafka at {bootstrap}: {_reason(error)}") from error
+        raise kafka_failure(bootstrap, error) from error
     finally:
         consumer.close()
 
@@ -224,6 +225,10 @@ def _record(message: Message) -> Record:
     )
 
 
-def _reason(error: KafkaException) -> str:
+def kafka_failure(bootstrap: Brokers | str, error: KafkaException) -> CommandError:
+    """What a command says of an error of Kafka's client."""
     first = error.args[0] if error.args else error
-    return first.str() if isinstance(first, KafkaError) else str(first)
+    if not isinstance(first, KafkaError):
+        return CommandError(f"Kafka at {bootstrap}: {first}")
+    hint = ". Is a broker running there? See --bootstrap" if first.code() in _NOBODY else ""
+    return CommandError(f"Kafka at {bootstrap}: {first.str()}{hint}")

@@ -18,6 +18,7 @@ from jobs.settings import Topics
 from scripts.control.log import Entry, State
 from scripts.control.output import CommandError
 from scripts.control.plans import Change, Plan, Planned
+from scripts.control.reading import kafka_failure
 from scripts.control.transaction import TIMEOUT_S, transaction
 from udfs.kafka_client import Brokers, of
 
@@ -75,7 +76,7 @@ def carry_out(bootstrap: Brokers | str, topic_prefix: str, plan: Plan, author: A
         except KafkaException as error:
             first = error.args[0]
             if not isinstance(first, KafkaError) or first.code() not in _FENCED:
-                raise CommandError(f"Kafka at {bootstrap}: {first.str() if isinstance(first, KafkaError) else error}") from error
+                raise kafka_failure(bootstrap, error) from error
     raise CommandError(f"others changed rules at the same time, {_ATTEMPTS} times: nothing of this was written, try again", 1)
 
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import shtab
@@ -15,10 +14,10 @@ from rich.text import Text
 
 from jobs.settings import Settings, Topics
 from scripts import access
-from scripts.control.in_force import read_in_force
-from scripts.control.output import CommandError, add_command, destinations
+from scripts.control.in_force import add_baseline, in_force_of
+from scripts.control.output import CommandError, add_command
 from scripts.control.reading import Record, read_places, read_record, scan
-from scripts.control.sources import RULES, plural
+from scripts.control.sources import plural
 from scripts.control.writing import who
 from scripts.dashboard_app.flink import FlinkWatch
 from scripts.dashboard_app.state import About
@@ -78,7 +77,7 @@ def _add_status(groups: Any) -> None:
         "Example: scripts/millrace status\n         scripts/millrace status --json | jq .lag", flink=True,
     )  # fmt: skip
     parser.add_argument("--group-id", default=Settings.group_id, help="the job's --group-id, for its lag (default: %(default)s)")
-    parser.add_argument("--baseline", type=Path, default=RULES, metavar="FOLDER", help="rules that the job started with (default: rules/)")
+    add_baseline(parser)
     parser.add_argument("--sample", type=float, default=3.0, metavar="SECONDS", help="how long to look (default: 3)")
 
 
@@ -86,7 +85,7 @@ def _status(options: argparse.Namespace) -> int:
     about = About(str(options.bootstrap), options.flink.rstrip("/"), options.topic_prefix)
     found = status.observe(about, options.bootstrap, options.group_id, FlinkWatch(FlinkRest(options.flink), options.job_id), options.sample)
     if found.kafka_answers:
-        in_force = read_in_force(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
+        in_force = in_force_of(options)
         found = found.with_rules(status.rules_view(in_force))
     emit(options, found.as_json(), status.lines(found, time.time_ns() // 1_000_000))
     return found.exit_code
@@ -231,7 +230,7 @@ def _add_late(groups: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--to", action="append", metavar="DESTINATION", help="only to this one; may be repeated (default: all)")
     parser.add_argument("--mask-key-file", default="", metavar="FILE", help="the job's, where a rule masks fields")
-    parser.add_argument("--baseline", type=Path, default=RULES, metavar="FOLDER", help="rules that the job started with (default: rules/)")
+    add_baseline(parser)
     _add_from(parser)
     _add_executing(parser)
 
@@ -242,7 +241,7 @@ def _late_replay(options: argparse.Namespace) -> int:
         mask_key = read_mask_key(options.mask_key_file)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
-    in_force = read_in_force(options.bootstrap, options.topic_prefix, options.baseline, destinations(options))
+    in_force = in_force_of(options)
     rules = [rule for rule, _ in in_force.values()]
     found: list[Record] = list(scan(options.bootstrap, topics.late, _since(options)))
 

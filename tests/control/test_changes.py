@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from jobs.baseline import read_files
-from scripts.control import changes, plans
+from scripts.control import changes, log, offline, plans, reading
 from scripts.control.answers import Answers, report
 from scripts.control.in_force import overlay
 from scripts.control.log import Entry, State, Status, sum_counters
 from scripts.control.main import main
 from scripts.control.output import CommandError
 from scripts.control.plans import Change, Planned
+from scripts.control.sources import RULES
 from scripts.control.tables import table
 from scripts.control.writing import Written
 from udfs.rules.language import parse_rule
@@ -84,6 +85,15 @@ def test_a_version_that_is_not_higher_is_refused_or_bumped(version: int) -> None
 def test_one_refused_rule_refuses_all() -> None:
     with pytest.raises(CommandError, match=r"a has version 1 .*; b has version 1 "):
         push(raw(1, "a", priority=1), raw(1, "b", priority=1), raw(1, "c"), on=state(raw(1, "a"), raw(1, "b")))
+
+
+def test_more_rules_than_the_job_takes_are_refused_before_any_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "MAX_RULES", 2)
+    on = state(raw(1, "a"), raw(1, "b"))
+    with pytest.raises(CommandError, match="3 rules would be in force, allowed are 2") as refused:
+        push(raw(2, "a"), raw(1, "c"), on=on)
+    assert refused.value.exit_code == 1
+    assert len(push(raw(2, "a"), raw(2, "b"), on=on).changes) == 2, "no more than before"
 
 
 def test_a_deleted_rule_comes_back_with_a_higher_version_only() -> None:
@@ -273,7 +283,7 @@ def test_an_export_reads_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     in_force = state(
         raw(3, "a", valid_from="2026-12-01T00:00:00Z", description="naïve: yes\n# no comment"), raw(1, "b", tags=["on", "1", ""])
     ).in_force
-    monkeypatch.setattr(changes, "read_in_force", lambda *_: in_force)
+    monkeypatch.setattr(changes, "in_force_of", lambda *_: in_force)
     (tmp_path / "old.yaml").write_text("{}")
     assert main(["rules", "export", str(tmp_path)]) == 0
     captured = capsys.readouterr()
@@ -293,7 +303,7 @@ def test_an_export_reads_back_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_list_and_history(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(changes, "read_in_force", lambda *_: state(raw(3, "a", owner="[red]fraud"), raw(1, "b", priority=5)).in_force)
+    monkeypatch.setattr(changes, "in_force_of", lambda *_: state(raw(3, "a", owner="[red]fraud"), raw(1, "b", priority=5)).in_force)
     counters = {"evaluated": 12_345, "matched": 2, "shadow_matched": 3, "errors": 4, "time_us": 5}
     monkeypatch.setattr(changes, "read_counters", lambda *_: {"a": counters})
     monkeypatch.setattr(changes, "read_audit", lambda *_: [entry(raw(1)), entry(raw(1, "b"), rule_id="b"), entry(None, 1, "delete")])
@@ -338,12 +348,51 @@ def test_a_push_with_a_fault_names_the_line(tmp_path: Path, capsys: pytest.Captu
     assert "a.yaml:8: priority is 'high'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["push", "list", "history", "rollback", "pause", "resume", "promote", "delete", "export"])
-def test_every_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def commands() -> list[str]:
+    """All commands of scripts/millrace rules."""
+    found = argparse.ArgumentParser().add_subparsers()
+    offline.add_commands(found)
+    changes.add_commands(found)
+    return list(found.choices)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_an_example_and_prints_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["rules", command, "--help"])
     assert ended.value.code == 0
-    assert f"Example: scripts/millrace rules {command}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"Example: scripts/millrace rules {command}" in told
+    assert "--json " in told
+
+
+
+ONLINE = [
+    ["list"], ["history"], ["diff"], ["export"], ["push", str(RULES), "--no-test"], ["rollback", "a", "--to", "1"], ["pause", "a"],
+    ["resume", "a"], ["promote", "a"], ["delete", "a"], ["dry-run", str(RULES)], ["explain", "--event", "EVENT", "--in-force"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", ONLINE, ids=lambda each: each[0])
+def test_where_no_broker_answers_it_is_said(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (reading, log):
+        monkeypatch.setattr(module, "_TIMEOUT_S", 0.05)
+    (tmp_path / "event.json").write_text("{}")
+    given = [str(tmp_path / "event.json") if each == "EVENT" else each for each in arguments]
+    assert main(["rules", *given, "--bootstrap", "127.0.0.1:1"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("millrace: Kafka at 127.0.0.1:1: ")
+    assert err.endswith(". Is a broker running there? See --bootstrap\n")
+
+
+def test_the_commands_as_a_whole_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["rules", "--help"])
+    told = capsys.readouterr().out
+    assert "docs/rules.md" in told
+    assert "Exit codes: 0 done, 1 a finding or a refusal, 2 wrong usage or no answer" in told
 
 
 def test_a_table_keeps_long_texts() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,146 +12,18 @@ import pytest
 import yaml
 from shop.v1.events_pb2 import Event
 
-from jobs.baseline import read_files
 from scripts.control import offline
 from scripts.control.cases import run_cases
 from scripts.control.differences import differences
 from scripts.control.dry_run import dry_run
 from scripts.control.explain import check, explain
 from scripts.control.in_force import overlay
-from scripts.control.lint import lint
 from scripts.control.output import CommandError
 from scripts.control.reading import Record
 from scripts.control.sources import RULES, event_of, read_event
+from tests.control.samples import ORDERS, TOPICS, TOTAL, over, rule, rules_of, run, when
 from tests.udfs import samples
 from udfs.rules.language import Rule, parse_rule
-
-TOPICS = ("orders", "payments", "fraud-detection")
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-ORDERS = {"id": "a", "version": 1, "when": {"events": ["order_placed"]}, "to": [{"topic": "orders"}]}
-TOTAL = "$.order_placed.total.amount_minor"
-
-
-def run(*arguments: str) -> int:
-    """Runs a command as scripts/millrace rules does."""
-    parser = argparse.ArgumentParser()
-    offline.add_commands(parser.add_subparsers(required=True))
-    options = parser.parse_args(arguments)
-    code: int = options.run(options)
-    return code
-
-
-def rule(**changes: Any) -> Rule:
-    return parse_rule(json.dumps(ORDERS | changes), TOPICS)
-
-
-def rules_of(*rules: Rule) -> dict[str, Rule]:
-    return {each.id: each for each in rules}
-
-
-def when(*conditions: dict[str, Any], events: tuple[str, ...] = ("order_placed",), **more: Any) -> dict[str, Any]:
-    return {"events": list(events), **({"all": list(conditions)} if conditions else {}), **more}
-
-
-def over(amount_minor: int, **more: Any) -> dict[str, Any]:
-    return when({"path": TOTAL, "op": ">", "value": amount_minor}, **more)
-
-
-# -- lint ------------------------------------------------------------------------------------------------------------------------
-
-
-def warnings(folder: Path, *rules: dict[str, Any]) -> list[str]:
-    file = folder / "rules.yaml"
-    file.write_text("---\n".join(yaml.safe_dump(ORDERS | each, sort_keys=False) for each in rules))
-    findings = lint(read_files([file], TOPICS), NOW)
-    assert not findings.faults
-    return [str(each) for each in findings.warnings]
-
-
-FOREIGN = {"path": "$.payment_failed.reason", "op": "==", "value": "declined"}
-SUSPECT: list[tuple[dict[str, Any], str]] = [
-    ({"when": when(FOREIGN)}, "when.events is order_placed, but the conditions ask for payment_failed: the rule never matches"),
-    ({"when": when({"any": [FOREIGN, {"all": [FOREIGN | {"value": "x"}]}]})}, "the rule never matches"),
-    ({"when": when({"path": "$.payment_failed..reason", "op": "exists"})}, "the rule never matches"),
-    ({"when": when({"count": "$.payment_failed.reason", "op": ">", "value": 0})}, "the rule never matches"),
-    ({"when": when(FOREIGN, events=("payment_failed", "order_placed"))}, "when.events[1] is order_placed"),
-    ({"when": when(FOREIGN, {"path": TOTAL, "op": ">", "value": 1}, events=("*",))}, "when can never match"),
-    ({"rollout": {"percent": 0}}, "rollout.percent is 0"),
-    ({"sample": 0}, "sample is 0"),
-    ({"valid_until": "2026-05-31T23:59:59Z"}, "valid_until is in the past"),
-    ({"when": when({"path": "$.order_placed.total", "op": "==", "value": 5})}, "which has no value of its own"),
-    ({"when": when({"path": TOTAL, "op": ">", "value": "100"})}, f"when.all[0].value is '100', and {TOTAL} is a number"),
-    ({"when": when({"not": {"path": "$.session_id", "op": "in", "value": [5]}})}, "when.all[0].not.value is 5, and"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("changes", "expected"), SUSPECT)
-def test_what_is_hardly_meant_is_warned_of(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
-    found = warnings(tmp_path, changes)
-    assert len(found) == 1
-    assert expected in found[0]
-    assert found[0].startswith("rules.yaml:")
-
-
-FINE: list[dict[str, Any]] = [
-    {},
-    {"when": over(100)},
-    {"when": when({"not": FOREIGN})},
-    {"when": when({"any": [FOREIGN, {"path": TOTAL, "op": ">", "value": 1}]})},
-    {"when": when({"count": "$.payment_failed.reason", "op": "==", "value": 0})},
-    {"when": when({"count": "$.order_placed.lines[*]", "op": ">", "value": 3})},
-    {"when": when({"path": "$.order_placed.total", "op": "exists"})},
-    {"when": when({"path": "$..currency", "op": "==", "value": "USD"})},
-    {"when": when(FOREIGN, events=("*",))},
-    {"valid_until": "2026-06-01T00:00:01Z"},
-]
-
-
-@pytest.mark.parametrize("changes", FINE)
-def test_what_can_match_is_not_warned_of(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert warnings(tmp_path, changes) == []
-
-
-@pytest.mark.parametrize(("by", "can_match"), [("card", False), ("user", True), ("$.payment_failed.reason", False), ("$.source.app", True)])
-def test_an_aggregate_without_its_key_never_matches(tmp_path: Path, by: str, can_match: bool) -> None:
-    aggregate = {"count": "events", "by": by, "within": "1m", "op": ">", "value": 2}
-    found = warnings(tmp_path, {"when": when(aggregate=aggregate), "to": [{"topic": "orders", "order": "none"}]})
-    assert bool(found) != can_match
-
-
-def test_rules_that_meet_at_one_topic(tmp_path: Path) -> None:
-    second = {"id": "b", "to": [{"topic": "orders", "order": "none"}]}
-    masked = {"id": "b", "to": [{"topic": "orders", "mask": ["user_id"]}]}
-    assert "to[0].order is none, and session in rule a" in warnings(tmp_path, {}, second)[0]
-    assert "to[0] has another form (key, fields, mask) than in rule a" in warnings(tmp_path, {}, masked)[0]
-    assert warnings(tmp_path, {}, second | {"mode": "shadow"}) == []
-    assert warnings(tmp_path, {}, masked | {"when": {"events": ["order_cancelled"]}}) == []
-    assert warnings(tmp_path, masked | {"id": "a"}, masked) == []
-
-
-def test_a_warning_names_the_line(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("id: a\nversion: 1\nsample: 0\nwhen: {events: [order_placed]}\nto: [{topic: orders}]\n")
-    assert [(each.file, each.line) for each in lint(read_files([tmp_path / "a.yaml"], TOPICS), NOW).warnings] == [("a.yaml", 3)]
-
-
-def test_lint_says_all_faults_and_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.yaml").write_text("id: a\nversion: 0\nsample: 0\nwhen: {events: [order]}\nto: [{topic: orders}]\n")
-    (tmp_path / "b.yaml").write_text("id: b\nversion: 1\nsample: 0\nwhen: {events: [order_placed]}\nto: [{topic: orders}]\n")
-    assert run("lint", str(tmp_path)) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("a.yaml:2: version is 0")
-    assert lines[1].startswith("a.yaml:4: when.events ")
-    assert lines[2:] == ["b.yaml:3: warning: b: sample is 0: the rule never matches", "1 valid rule, 2 faults, 1 warning"]
-    assert run("lint", str(tmp_path / "b.yaml")) == 0
-    assert run("lint", "--strict", str(tmp_path / "b.yaml")) == 1
-    with pytest.raises(CommandError, match="no such file"):
-        run("lint", str(tmp_path / "missing"))
-
-
-def test_the_rules_of_the_project_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("lint", "--strict", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["warnings"] == []
-
 
 # -- test ------------------------------------------------------------------------------------------------------------------------
 
@@ -209,6 +79,22 @@ def test_a_case_that_can_not_run(tmp_path: Path, text: str, expected: str) -> No
     tested = run_cases(write_cases(tmp_path, text), rules_of(rule()))
     assert (tested.passed, tested.failures, len(tested.faults)) == (0, (), 1)
     assert expected in str(tested.faults[0])
+
+
+LAUGHS = "- &a [x, x]\n" + "".join(
+    f"- &{new} [*{old}, *{old}, *{old}, *{old}]\n" for old, new in zip("abcdefghijklmn", "bcdefghijklmno", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "- &a {event: *a}", "- &a [*a, *a]"], ids=["billion laughs", "an alias of itself", "twice"])
+def test_aliases_of_tests_are_counted(tmp_path: Path, text: str) -> None:
+    """Tests may have anchors, rules may not; but a few lines must not stand for gigabytes."""
+    tested = run_cases(write_cases(tmp_path, text), rules_of(rule()))
+    [fault] = tested.faults
+    assert str(fault) == "cases.yaml:1: must have at most 10,000,000 bytes and 1,000,000 values, aliases counted"
+    anchored = "- {name: a, event: &order {order_placed: {}}, expect: {ordered: [orders]}}\n"
+    anchored += "- {name: b, event: *order, expect: {matched: [a]}}\n"
+    assert run_cases(write_cases(tmp_path, anchored), rules_of(rule())).passed == 2
 
 
 def test_a_failure_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +154,11 @@ NOTES: list[tuple[dict[str, Any], bool, str]] = [
     ({"mode": "shadow"}, False, "but routes nothing: mode is shadow"),
     ({"match": "first", "group": "g", "priority": -1}, False, "but winner comes first in group g"),
     ({"when": {"events": ["*"], "unmatched": True}}, False, "it takes what no other rule takes, and winner does"),
-    ({"when": when(aggregate=AGGREGATE), "to": [{"topic": "orders", "order": "none"}]}, True, "but has no user: it counts for nothing"),
+    (
+        {"when": when(aggregate=AGGREGATE), "to": [{"topic": "orders", "order": "none"}]},
+        False,
+        "but the event has no user: it counts for nothing",
+    ),
     ({"priority": 5}, True, ""),
 ]
 
@@ -279,6 +169,39 @@ def test_why_a_rule_does_not_route(changes: dict[str, Any], routes: bool, note: 
     explained = {each.rule.id: each for each in explain([winner, rule(**changes)], samples.event("order_placed"))[0]}
     assert (explained["a"].routes, explained["a"].note) == (routes, note)
     assert explained["winner"].routes
+
+
+PASSED_OVER: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "velocity", "by": "device", "within": "1m", "over": 2}, "device"),
+    ({"kind": "accounts", "by": "session", "within": "1m", "over": 2}, "user"),
+    ({"kind": "deviation", "by": "session", "amount": "$.payment_failed.amount", "over": 3}, "amount at $.payment_failed.amount"),
+    ({"kind": "travel", "by": "session", "over": 900}, "country"),
+    ({"kind": "unfamiliar", "by": "session", "of": "ip"}, "ip"),
+]
+
+
+@pytest.mark.parametrize(("signal", "lacking"), PASSED_OVER, ids=lambda each: each["kind"] if isinstance(each, dict) else "")
+def test_what_an_event_lacks_for_a_signal_is_said(signal: dict[str, Any], lacking: str) -> None:
+    raw = {key: value for key, value in ORDERS.items() if key != "to"} | {"when": when(signal=signal | {"score": 50})}
+    [explained], outcome = explain([parse_rule(json.dumps(raw), TOPICS)], samples.event("order_placed"))
+    assert (explained.matched, explained.routes) == (True, False), "a signal sends nothing on"
+    assert explained.note == f"but the event has no {lacking}: the signal passes it over"
+    assert outcome.matched == ()
+
+
+def test_what_an_aggregating_rule_counts_is_said() -> None:
+    def note(**changes: Any) -> tuple[bool, str]:
+        counting = rule(when=when(aggregate=AGGREGATE | {"by": "session"} | changes), to=[{"topic": "orders", "order": "none"}])
+        [explained], _ = explain([counting], samples.event("order_placed"))
+        return explained.routes, explained.note
+
+    assert note() == (True, "adds 1 and routes once count by session within 1m > 2, which the events before it decide")
+    spending: dict[str, Any] = {"count": None, "value": None, "money": "$.order_placed.total", "amount": "100.00", "currency": "USD"}
+    assert note(**spending)[1] == "adds 54.98 USD and routes once sum by session within 1m > 100.00 USD, which the events before it decide"
+    euros = note(**spending | {"currency": "EUR"})
+    assert euros == (False, "but the event has no $.order_placed.total in EUR: it counts for nothing")
+    summing: dict[str, Any] = {"count": None, "sum": "$.payment_failed.amount.amount_minor"}
+    assert note(**summing) == (False, "but the event has no $.payment_failed.amount.amount_minor: it counts for nothing")
 
 
 def test_the_explanation_agrees_with_the_outcome() -> None:
@@ -399,9 +322,9 @@ def test_diff_is_exit_code_1_if_they_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(ORDERS))
-    monkeypatch.setattr(offline, "read_in_force", lambda *_: texts({"id": "a"}))
+    monkeypatch.setattr(offline, "in_force_of", lambda *_: texts({"id": "a"}))
     assert run("diff", str(tmp_path)) == 0
-    monkeypatch.setattr(offline, "read_in_force", lambda *_: texts({"id": "a", "sample": 1}))
+    monkeypatch.setattr(offline, "in_force_of", lambda *_: texts({"id": "a", "sample": 1}))
     capsys.readouterr()
     assert run("diff", "--json", str(tmp_path)) == 1
     assert [each["difference"] for each in json.loads(capsys.readouterr().out)] == ["changed"]
@@ -430,6 +353,14 @@ def test_editors_accept_the_rules_and_refuse_wrong_ones() -> None:
     validator.validate(ORDERS | {"when": when({"any": [{"path": TOTAL, "op": ">", "value": 1}, {"not": {"path": TOTAL, "op": "exists"}}]})})
     assert not validator.is_valid(ORDERS | {"when": when({"path": TOTAL, "op": "=>", "value": 1})})
     assert not validator.is_valid(ORDERS | {"modus": "shadow"})
+
+
+def test_editors_explain_every_key() -> None:
+    found = json.loads((RULES / "rule.schema.json").read_text())
+    properties = {("rule", key): each for key, each in found["properties"].items()}
+    properties |= {(name, key): each for name, model in found["$defs"].items() for key, each in model.get("properties", {}).items()}
+    assert [place for place, each in properties.items() if not each.get("description")] == []
+    assert len(properties) > 80
 
 
 def test_an_event_has_what_it_needs() -> None:

@@ -24,7 +24,9 @@ TIME_MS: Final = 1_790_000_000_000
 
 _FENCE: Final = re.compile(r"^```(\w+)(?: ([\w-]+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE: Final = re.compile(r"``(.+)``|`([^`]+)`")
-_PROMISE: Final = re.compile(r"^# (matches|not|shadow|event|goes to|key|value|seconds|routes|fires|amounts|countries): (.*)$", re.MULTILINE)
+_PROMISE: Final = re.compile(
+    r"^# (matches|not|shadow|event|goes to|key|value|routes|fires|seconds|amounts|countries|users|devices): (.*)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,22 @@ from udfs.documents import to_document
 from udfs.fraud.sightings import sighting
 from udfs.fraud.signals import observe
 from udfs.router import COUNTED
-from udfs.rules import language, paths, rulebook
+from udfs.rules import condition_forms, language, paths, rulebook, signals
 from udfs.rules.aggregates import BUCKETS, Observation, SlidingSum, observation
 from udfs.rules.engine import DESTINATION_SEPARATOR, FORM_SEPARATOR, RuleSet
 from udfs.rules.language import InvalidRule, Rule, parse_rule
 from udfs.rules.signals import MOST_KEPT
 from udfs.rules.values import MAX_MEMORY, MAX_WINDOW, Operator
+from udfs.topics import MAX_TOPICS
 
 EXAMPLES = [each for each in examples() if each.kind != "cases"]
 CASES = [each for each in examples() if each.kind == "cases"]
-MODELS = [each for _, each in inspect.getmembers(language, inspect.isclass) if issubclass(each, BaseModel)]
+MODELS = [
+    each
+    for module in (language, condition_forms, signals)
+    for _, each in inspect.getmembers(module, inspect.isclass)
+    if issubclass(each, BaseModel) and each.__module__ == module.__name__ and not each.__subclasses__()
+]
 SAMPLE = ParseDict(json.loads(examples("json")[0].body), Event())
 
 
@@ -58,15 +64,13 @@ def test_an_example_is_valid_and_does_what_it_says(example: Example) -> None:
         elif what == "routes":
             seconds = next(times for name, times in example.promises() if name == "seconds")
             assert aggregated(rules[0], given, [int(each) for each in seconds.split()]) == [each == "X" for each in rest.split()], where
-
-
         elif what == "fires":
             assert fired(rules[0], given, dict(example.promises())) == [each == "X" for each in rest.split()], where
 
 
 def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool]:
-    """Whether the signal of a rule fires at each of a row of events, which differ by their second, amount or country."""
-    row = {name: rows[name].split() for name in ("seconds", "amounts", "countries") if name in rows}
+    """Whether the signal of a rule fires at each of a row of events, which differ by one thing, or by two."""
+    row = {name: rows[name].split() for name in ("seconds", "amounts", "countries", "users", "devices") if name in rows}
     memory, found = None, []
     for number in range(max(map(len, row.values()))):
         made, event_type = event(fields)
@@ -75,6 +79,10 @@ def fired(rule: Rule, fields: dict[str, Any], rows: dict[str, str]) -> list[bool
             made.order_placed.total.amount_minor = int(row["amounts"][number])
         if "countries" in row:
             made.source.country = row["countries"][number]
+        if "users" in row:
+            made.user_id = row["users"][number]
+        if "devices" in row:
+            made.source.device_id = row["devices"][number]
         assert RuleSet([rule]).matches(made, event_type)
         told = sighting(rule, made)
         assert told is not None
@@ -130,7 +138,7 @@ def test_the_tests_of_rules_on_the_page_pass(tmp_path: Path) -> None:
     file.write_text("".join(each.body for each in CASES))
     tested = run_cases([file], rules)
     assert tested.good, (tested.failures, tested.faults)
-    assert tested.passed == 3
+    assert tested.passed == 6
 
 
 def test_most_examples_promise_something() -> None:
@@ -145,6 +153,33 @@ def test_every_key_of_the_language_has_a_heading(model: type[BaseModel]) -> None
     assert [key for key in keys if f"`{key}`" not in headings] == []
 
 
+def parts_of(part: BaseModel) -> Iterator[BaseModel]:
+    """A part of a rule, and all parts in it."""
+    yield part
+    for name in part.model_fields_set:
+        value = getattr(part, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, BaseModel):
+                yield from parts_of(each)
+
+
+def test_every_key_of_the_language_is_in_an_example() -> None:
+    """In each form of a rule that has it, and with each of the words that it may hold but for the default."""
+    shown = [part for example in EXAMPLES for rule in example.rules() for part in parts_of(rule)]
+    used = {(type(part).__name__, name) for part in shown for name in part.model_fields_set}
+    assert [(model.__name__, name) for model in MODELS for name in model.model_fields if (model.__name__, name) not in used] == []
+    words = {(type(part).__name__, name, str(getattr(part, name))) for part in shown for name in part.model_fields_set}
+    allowed = {
+        (model.__name__, name, word)
+        for model in MODELS
+        for name, field in model.model_fields.items()
+        for word in get_args(field.annotation)
+        if name != "op" and isinstance(word, str) and word != field.default
+    }
+    assert allowed - words == set()
+    assert {str(part.op) for part in shown if hasattr(part, "op")} == {*get_args(Operator), "in", "contains", "matches", "exists"}
+
+
 def test_every_operator_and_event_type_is_named() -> None:
     operators = [*get_args(Operator), "in", "contains", "matches", "exists"]
     assert [each for each in (*operators, *language.EVENT_TYPES) if f"`{each}`" not in TEXT] == []
@@ -154,7 +189,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     minutes = MAX_WINDOW.total_seconds() / 60
     limits = {
         f"{language.MAX_RULE_BYTES:,} bytes", f"{language.MAX_DEPTH} deep", f"{MAX_FILE_BYTES:,} bytes", f"{rulebook.MAX_RULES:,} rules",
-        f"below {MOST_KEPT}", f"{MAX_MEMORY.days} days",
+        f"below {MOST_KEPT}", f"{MAX_TOPICS:,} from one start", f"{MAX_MEMORY.days} days",
         f"{language.MAX_VERSION:,}", f"{rulebook.MAX_REASON_LENGTH:,} characters", f"{minutes:.0f} minutes", f"{BUCKETS} steps",
     }  # fmt: skip
     assert {each for each in limits if each not in TEXT} == set()

@@ -37,7 +37,10 @@ def counted(tmp_path: Path) -> Iterator[Stack]:
 
 
 def forgetful_rules(folder: Path) -> Path:
-    """Today's rules, but what fraud signals remember is over after seconds; without those that must remember for an hour at least."""
+    """Today's rules, but what fraud signals remember is over after seconds; without those that must remember for an hour at least.
+
+    And one that sums by session.
+    """
     changed, without = [], []
     for path in (ROOT / "rules").glob("fraud-*.yaml"):
         rule = yaml.safe_load(path.read_text())
@@ -48,6 +51,13 @@ def forgetful_rules(folder: Path) -> Path:
         elif signal["kind"] != "no-view":
             without.append(rule["id"])
     assert changed
+    changed.append({
+        "id": "sums", "version": 1, "to": [{"topic": "orders", "order": "none"}],
+        "when": {
+            "events": ["product_viewed"],
+            "aggregate": {"count": "events", "by": "session", "within": "5s", "op": ">", "value": 1_000_000},
+        },
+    })  # fmt: skip
     return rules_folder(folder, *changed, without=tuple(without))
 
 
@@ -77,9 +87,9 @@ def test_state_goes_when_its_time_is_over(counted: Stack, tmp_path: Path) -> Non
             if now.total() > peak.total():
                 peak.clear()
                 peak.update(now)
-            return peak.total() > _EVENTS / 2
+            return peak.total() > _EVENTS / 2 and any(peak[name] > 10 for name in peak if "aggregate-by-rule" in name)
 
-        wait_until(at_peak, f"state of the burst: {peak}", 120)
+        wait_until(at_peak, f"state of the burst, the sums of rules among it: {peak}", 120)
         with job.generating("--rate", "20", "--seed", "4", "--sessions", "5", "--clean") as trickle:
             now: Counter[str] = Counter()
 

@@ -58,6 +58,18 @@ def test_a_refusal_names_the_place_and_is_asked_for_again(keeper: Keeper, direct
     assert directory.asked == [["t.campaign.a", "t.campaign.denied"], ["t.campaign.denied"]]
 
 
+def test_rules_do_not_fill_kafka_with_topics(keeper: Keeper, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("udfs.topics.MAX_TOPICS", 3)
+    for name in ("a", "b", "c"):
+        assert keeper.refusal(rule(f"campaign.{name}"), can_mask=True) == ""
+    full = "to names a topic of a pattern, and 3 of those have been named already, more are not allowed"
+    assert keeper.refusal(rule("orders", "campaign.d"), can_mask=True) == full
+    assert keeper.refusal(rule("campaign.a", "campaign.c"), can_mask=True) == "", "those that are there go on"
+    assert keeper.refusal(rule("orders"), can_mask=True) == ""
+    assert [topic for topics in directory.asked for topic in topics] == ["t.campaign.a", "t.campaign.b", "t.campaign.c"]
+    assert keeper.missing(["campaign.d", "campaign.e"]) == {}, "what is in force at a start is never refused for their number"
+
+
 def test_no_answer_is_a_refusal_until_there_is_one(keeper: Keeper, directory: Directory) -> None:
     directory.up = False
     assert keeper.refusal(rule("campaign.a"), can_mask=True) == "to names a topic of a pattern, and nobody answers: push it again"

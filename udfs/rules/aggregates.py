@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Final, Self
 
-from udfs.rules.language import Rule
-from udfs.rules.paths import MISSING, scalar_reader
+from udfs.rules.language import Aggregate, Rule
+from udfs.rules.paths import MISSING, money_reader, scalar_reader
 from udfs.rules.values import duration
 
 BUCKETS: Final = 60
@@ -66,11 +66,11 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
     """
     aggregate = rule.when.aggregate
     assert aggregate is not None
-    key = key_reader(aggregate.by)(event)
-    amount = 1 if aggregate.sum is None else scalar_reader(aggregate.sum)(event)
-    if key is None or amount is MISSING or not isinstance(amount, int | float):
+    key, amount = key_reader(aggregate.by)(event), _amount(aggregate, event)
+    if key is None or amount is None:
         return None
-    what = "/".join((aggregate.sum or "count", aggregate.by, aggregate.within, *rule.when.events))
+    summed = f"{aggregate.money}/{aggregate.currency}" if aggregate.money is not None else aggregate.sum or "count"
+    what = "/".join((summed, aggregate.by, aggregate.within, *rule.when.events))
     digest = hashlib.sha256(f"{what}/{key}".encode()).hexdigest()[:32]
     return Observation(
         key=f"{rule.id}/{digest}",
@@ -78,9 +78,18 @@ def observation(rule: Rule, event: Any, but: Container[str] = ()) -> str | None:
         amount=amount,
         window_ms=int(duration(aggregate.within).total_seconds() * 1000),
         op=aggregate.op,
-        threshold=aggregate.value,
+        threshold=aggregate.threshold,
         topics=tuple(destination.topic for destination in rule.to if destination.topic not in but),
     ).encoded()
+
+
+def _amount(aggregate: Aggregate, event: Any) -> int | float | None:
+    """What the event adds to the sum; None if there is no such thing in it, or only in other currencies."""
+    if aggregate.money is not None:
+        found = [money.amount_minor for money in money_reader(aggregate.money)(event) if money.currency == aggregate.currency]
+        return sum(found) if found else None
+    amount = 1 if aggregate.sum is None else scalar_reader(aggregate.sum)(event)
+    return amount if isinstance(amount, int | float) else None
 
 
 @lru_cache(maxsize=1_000)

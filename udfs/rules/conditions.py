@@ -14,21 +14,8 @@ from typing import Any, Final
 
 from udfs.documents import to_document
 from udfs.rules import paths
-from udfs.rules.language import (
-    All,
-    AnyOf,
-    Comparison,
-    Condition,
-    Contains,
-    Count,
-    Exists,
-    Matches,
-    Membership,
-    Money,
-    Not,
-    Sum,
-    When,
-)
+from udfs.rules.condition_forms import All, AnyOf, Comparison, Condition, Contains, Count, Exists, Matches, Membership, Money, Not, Sum
+from udfs.rules.language import When
 from udfs.rules.paths import MISSING
 from udfs.rules.patterns import PatternSet, compiled
 from udfs.rules.values import minor_units

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import hmac
 import time
-import zlib
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -21,8 +19,10 @@ from shop.v1.events_pb2 import Event
 
 from udfs.fraud.sightings import Look, compile_look, tell
 from udfs.rules.aggregates import observation
+from udfs.rules.condition_forms import Comparison, Membership
 from udfs.rules.conditions import Predicate, Slots, Values, compile_when, conjunction
-from udfs.rules.language import ANY, EVENT_TYPES, Comparison, Destination, Membership, Rule
+from udfs.rules.language import ANY, EVENT_TYPES, Destination, Rule
+from udfs.rules.limits import limits
 from udfs.rules.paths import MISSING, is_scalar, scalar_reader
 from udfs.validation import UNKNOWN
 
@@ -32,11 +32,10 @@ FORM_SEPARATOR: Final = "|"
 AGGREGATE_MARK: Final = "?"
 """Begins a destination that is an observation for an aggregating rule."""
 
-_HASH_RANGE: Final = 1_000_000
 _TIMED_EVERY: Final = 4_096
+"""The longest way between two events of a type of which the rules are timed; it grows up to that, so that a new rule is soon timed."""
 _MAX_KEPT_ROUTES: Final = 1_000
 """By event type. Rules that match independently of each other make more combinations than memory holds."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL_TYPES: Final = (*EVENT_TYPES, UNKNOWN)
 
 
@@ -60,7 +59,7 @@ class Counters:
     shadow_matched: int = 0
     errors: int = 0
     time_ns: int = 0
-    """Estimated from every 4096th event of a type."""
+    """Estimated from samples: each stands for the events since the one before."""
 
 
 @dataclass(slots=True)
@@ -112,6 +111,9 @@ class _Plan:
     fixed: Route | None = None
     events: int = 0
     counted: int = 0
+    timed: int = 0
+    next_timed: int = 0
+    """Among the events: the last and the next one of which the rules are timed."""
     routes: dict[tuple[str, ...], Route] = field(default_factory=dict)
 
 
@@ -212,17 +214,14 @@ class RuleSet:
             more = table.get(values[slot])
             if more is not None:
                 candidates = candidates + more
-        if plan.events % _TIMED_EVERY == 1:
-            matched = _timed(candidates, values)
-        else:
-            try:
-                matched = [each for each in candidates if each.holds(values)]
-            except Exception:
-                matched = [each for each in candidates if _holds(each, values)]
-        matched = _routing(plan, matched)
+        weight = 0
+        if plan.events >= plan.next_timed:
+            weight = plan.events - plan.timed
+            plan.timed, plan.next_timed = plan.events, plan.events + min(2 * weight, _TIMED_EVERY)
+        matched = _routing(plan, _holding(candidates, values, weight))
         # A signal looks at an event, and sends it nowhere.
         if plan.fallbacks and all(each.look is not None for each in matched):
-            matched = matched + _routing(plan, [each for each in plan.fallbacks if _holds(each, values)])
+            matched = matched + _routing(plan, _holding(plan.fallbacks, values, weight))
         return matched
 
     def _make_route(self, matched: list[_Compiled], event: Event) -> Route:
@@ -278,7 +277,7 @@ class RuleSet:
             rules = sorted((rule for rule in self._rules.values() if event_type in _types(rule)), key=_rank)
             compiled_rules = [self._compiled(rule, slots) for rule in rules]
             kept = self._types[event_type] = _Type(slots, compiled_rules, events=kept.events if kept is not None else 0)
-        plan = _Plan(kept.slots, kept.rules, events=kept.events, counted=kept.events)
+        plan = _Plan(kept.slots, kept.rules, events=kept.events, counted=kept.events, timed=kept.events)
         indexed: dict[int, dict[Any, list[_Compiled]]] = {}
         for compiled in kept.rules:
             if compiled.rule.match == "first":
@@ -303,7 +302,7 @@ class RuleSet:
         return _Compiled(
             rule=rule,
             rank=_rank(rule),
-            holds=conjunction([*compile_when(rule.when, slots), *_limits(rule, slots)]),
+            holds=conjunction([*compile_when(rule.when, slots), *limits(rule, slots)]),
             counters=self._counters[rule.id],
             is_shadow=rule.mode == "shadow",
             is_plain=rule.when.aggregate is None and rule.when.signal is None and all(destination.plain for destination in rule.to),
@@ -346,40 +345,6 @@ def _demanded_texts(rule: Rule) -> tuple[str, tuple[str, ...]] | None:
     return None
 
 
-def _limits(rule: Rule, slots: Slots) -> list[Predicate]:
-    """The conditions that stand outside `when`: validity, rollout, sample."""
-    found: list[Predicate] = []
-    if rule.valid_from is not None:
-        slot, start = slots.of("$.event_time_ms"), _epoch_ms(rule.valid_from)
-        found.append(lambda values: values[slot] >= start)
-    if rule.valid_until is not None:
-        end_slot, end = slots.of("$.event_time_ms"), _epoch_ms(rule.valid_until)
-        found.append(lambda values: values[end_slot] < end)
-    if rule.rollout is not None:
-        found.append(_share(slots.of(f"$.{rule.rollout.by}"), f"rollout/{rule.id}", rule.rollout.percent))
-    if rule.sample is not None:
-        found.append(_share(slots.of("$.event_id"), f"sample/{rule.id}", rule.sample))
-    return found
-
-
-def _epoch_ms(moment: datetime) -> int:
-    # Rounded up: an event's time is whole milliseconds, and none is in force before its rule. Without floats, which lose one.
-    return -((_EPOCH - moment) // timedelta(milliseconds=1))
-
-
-def _share(slot: int, salt: str, percent: float) -> Predicate:
-    """True for `percent` of the values, by hash: the same on every subtask, at every replay, and growing with `percent`."""
-    start, below = zlib.crc32(salt.encode()), percent / 100 * _HASH_RANGE
-    return lambda values: share_of(values[slot], start) < below
-
-
-def share_of(value: str, start: int) -> int:
-    """A number from 0 to 999,999 that depends on nothing but its arguments."""
-    # CRC-32 is linear: two salts give numbers that are apart by a constant xor. The multiplication takes that away.
-    mixed = (zlib.crc32(value.encode(), start) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-    return ((mixed >> 32) * _HASH_RANGE) >> 32
-
-
 def _routing(plan: _Plan, matched: list[_Compiled]) -> list[_Compiled]:
     """Counts matches, takes out shadow rules and those that lost to a better one of their group, and sorts."""
     if len(matched) > 1:
@@ -408,13 +373,19 @@ def _holds(compiled: _Compiled, values: Values) -> bool:
         return False
 
 
-def _timed(candidates: list[_Compiled], values: Values) -> list[_Compiled]:
+def _holding(candidates: list[_Compiled], values: Values, weight: int) -> list[_Compiled]:
+    """The rules that match. With a weight, they are timed, for so many events."""
+    if not weight:
+        try:
+            return [each for each in candidates if each.holds(values)]
+        except Exception:
+            return [each for each in candidates if _holds(each, values)]
     matched = []
     for compiled in candidates:
         start = time.perf_counter_ns()
         if _holds(compiled, values):
             matched.append(compiled)
-        compiled.counters.time_ns += (time.perf_counter_ns() - start) * _TIMED_EVERY
+        compiled.counters.time_ns += (time.perf_counter_ns() - start) * weight
     return matched
 
 

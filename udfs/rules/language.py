@@ -11,41 +11,28 @@ import re
 from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from shop.v1.events_pb2 import Event
 
 from udfs.rules import paths
+from udfs.rules.condition_forms import CONDITIONS, Condition
 from udfs.rules.destinations import refusal
 from udfs.rules.signals import FORMS as SIGNALS
-from udfs.rules.signals import (
-    Accounts,  # noqa: F401 - a part of the language, like the models below
-    Deviation,  # noqa: F401
-    NoView,
-    Signal,
-    Travel,  # noqa: F401
-    Unfamiliar,  # noqa: F401
-    Velocity,  # noqa: F401
-)
+from udfs.rules.signals import NoView, Signal
 from udfs.rules.values import (
-    MAX_WINDOW,  # noqa: F401 - a limit of the language, like those below
-    PATH_OPS,
-    AnyOperator,
+    Amount,
+    CurrencyCode,
     Duration,
     FieldName,
     Grouping,
-    JsonPath,
     Model,
     Moment,
     MoneyPath,
     Name,
     Number,
     NumberPath,
-    NumbersPath,
-    Operator,
-    Pattern,
     Percent,
-    Scalar,
     ScalarPath,
     minor_units,
 )
@@ -81,160 +68,73 @@ def place_name(place: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
-class Comparison(Model):
-    """True if any value found at `path` compares so (with `every`: all of them, and at least one)."""
-
-    path: JsonPath
-    op: AnyOperator
-    value: Scalar
-    every: bool = False
-
-
-class Membership(Model):
-    """True if any value found at `path` is one of the list."""
-
-    path: JsonPath
-    op: Literal["in"]
-    value: Annotated[tuple[Scalar, ...], Field(min_length=1)]
-    every: bool = False
-
-
-class Contains(Model):
-    """True if any text found at `path` contains the text."""
-
-    path: JsonPath
-    op: Literal["contains"]
-    value: Annotated[str, Field(min_length=1)]
-    every: bool = False
-
-
-class Matches(Model):
-    """True if any text found at `path` matches the pattern somewhere (syntax of RE2; ^ and $ anchor it)."""
-
-    path: JsonPath
-    op: Literal["matches"]
-    value: Pattern
-    every: bool = False
-
-
-class Exists(Model):
-    """True if anything is found at `path`."""
-
-    path: JsonPath
-    op: Literal["exists"]
-
-
-class Money(Model):
-    """Compares an amount of money in major units; another currency is false."""
-
-    money: MoneyPath
-    op: Operator
-    amount: Annotated[str, Field(max_length=30)]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        minor_units(self.amount, self.currency)
-        return self
-
-
-class Count(Model):
-    """Compares how many values are found."""
-
-    count: JsonPath
-    op: Operator
-    value: int
-
-
-class Sum(Model):
-    """Compares the sum of the numbers found."""
-
-    sum: NumbersPath
-    op: Operator
-    value: Number
-
-
-class All(Model):
-    """True if all of the conditions hold."""
-
-    all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
-
-
-class AnyOf(Model):
-    """True if one of the conditions holds."""
-
-    any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)]
-
-
-class Not(Model):
-    """True if the condition does not hold."""
-
-    not_: Condition = Field(alias="not")
-
-
-_KINDS: Final = ("all", "any", "not", "money", "count", "sum")
-
-
-def _kind(raw: Any) -> str | None:
-    if not isinstance(raw, dict):  # a condition itself, when a rule is written out
-        return next((kind for kind, model in _CONDITIONS.items() if type(raw) is model), None)
-    for key in _KINDS:
-        if key in raw:
-            return key
-    if "path" not in raw:
-        return None
-    op = raw.get("op")
-    return op if op in PATH_OPS else "comparison"
-
-
-Condition = Annotated[
-    Annotated[Comparison, Tag("comparison")]
-    | Annotated[Membership, Tag("in")]
-    | Annotated[Contains, Tag("contains")]
-    | Annotated[Matches, Tag("matches")]
-    | Annotated[Exists, Tag("exists")]
-    | Annotated[Money, Tag("money")]
-    | Annotated[Count, Tag("count")]
-    | Annotated[Sum, Tag("sum")]
-    | Annotated[All, Tag("all")]
-    | Annotated[AnyOf, Tag("any")]
-    | Annotated[Not, Tag("not")],
-    Discriminator(
-        _kind,
-        custom_error_type="condition",
-        custom_error_message="must be a condition: a mapping with one of the keys path, money, count, sum, all, any, not",
-    ),
-]
-
-
 class Aggregate(Model):
-    """True from the event on with which the number (or a sum) over the events that fit `when`, of one key, in the
-    sliding window that ends with it, compares so."""
+    """True from the event on with which the number (or a sum, or an amount of money in major units) over the events that fit `when`, of
+    one key, in the sliding window that ends with it, compares so."""
 
     count: Literal["events"] | None = None
+    """Counts the events that fit."""
     sum: NumberPath | None = None
+    """Path to one number, which is summed."""
+    money: MoneyPath | None = None
+    """Path to money, which is summed in one currency."""
     by: Grouping
+    """Grouped by session, user, card, ip, device, or a path to one field."""
     within: Duration
+    """Length of the sliding window: 30s, 10m, at most 1h."""
     op: Literal[">", ">="]
-    value: Number
+    """How the sum must compare with value or amount."""
+    value: Number | None = None
+    """The threshold of count and sum."""
+    amount: Amount | None = None
+    """The threshold of money in major units, as a text: "5000.00"."""
+    currency: CurrencyCode | None = None
+    """ISO 4217; other currencies are not counted."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.count is None) == (self.sum is None):
-            raise ValueError("must have one of count: events and sum: PATH")
+        if sum(each is not None for each in (self.count, self.sum, self.money)) != 1:
+            raise ValueError("must have one of count: events, sum: PATH and money: PATH")
+        if self.money is None:
+            if self.value is None or self.amount is not None or self.currency is not None:
+                raise ValueError("must have a value, and neither amount nor currency, which go with money")
+        elif self.value is not None or self.amount is None or self.currency is None:
+            raise ValueError("must have amount and currency with money, and no value")
+        else:
+            minor_units(self.amount, self.currency)
         return self
+
+    @property
+    def path(self) -> str | None:
+        """What is summed; None: events are counted."""
+        return self.money or self.sum
+
+    @property
+    def threshold(self) -> int | float:
+        """What the sum must reach or exceed; of money in minor units."""
+        if self.amount is not None and self.currency is not None:
+            return minor_units(self.amount, self.currency)
+        assert self.value is not None
+        return self.value
 
 
 class When(Model):
     """Which events the rule matches: `events`, and all of the conditions."""
 
     events: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Types of events, or "*" for all."""
     all: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    """All of these conditions must hold."""
     any: Annotated[tuple[Condition, ...], Field(min_length=1, max_length=100)] | None = None
+    """One of these conditions must hold."""
     not_: Condition | None = Field(default=None, alias="not")
+    """This condition must not hold."""
     unmatched: bool = False
+    """Takes what no other active rule routes."""
     aggregate: Aggregate | None = None
+    """More than so many events, or so much, of one key within a time."""
     signal: Signal | None = None
+    """Looks for fraud; what it finds becomes an alert."""
 
     @field_validator("events")
     @classmethod
@@ -249,10 +149,15 @@ class Destination(Model):
     """Where matching events go, how, and in which form."""
 
     topic: str
+    """One of the job's --destinations."""
     order: Literal["session", "none"] = "session"
+    """session: in the order of the session, after the lateness bound. none: at once."""
     key: ScalarPath | None = None
+    """Path to the field that becomes the record's key; without it, the session's id."""
     fields: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    """Only these fields are kept: dotted names such as order_placed.total."""
     mask: Annotated[tuple[FieldName, ...], Field(min_length=1)] | None = None
+    """Text fields that are replaced by a keyed hash."""
 
     @property
     def plain(self) -> bool:
@@ -272,27 +177,44 @@ class Rollout(Model):
     """A share of sessions or users, always the same ones while `percent` grows."""
 
     percent: Percent
+    """0 to 100."""
     by: Literal["session_id", "user_id"] = "session_id"
+    """What the hash is of."""
 
 
 class Rule(Model):
     """One routing rule. A higher version of the same id replaces a lower one."""
 
     id: Name
+    """a-z, 0-9 and -; also the key of the record."""
     version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    """A higher one replaces a lower one."""
     description: Annotated[str, Field(max_length=1_000)] = ""
+    """For people."""
     owner: Annotated[str, Field(max_length=100)] = ""
+    """For people: whom to ask."""
     tags: tuple[Annotated[str, Field(max_length=50)], ...] = ()
+    """For people."""
     enabled: bool = True
+    """false takes the rule out of force."""
     mode: Literal["active", "shadow", "paused"] = "active"
+    """active; shadow: evaluated and counted, never routed; paused: not evaluated."""
     priority: Annotated[int, Field(ge=-1_000, le=1_000)] = 0
+    """Of rules that match the same event, the higher one wins a group and decides the form of the event."""
     match: Literal["all", "first"] = "all"
+    """first: of the rules of a group that match, only the one of the highest priority routes."""
     group: Name | None = None
+    """Goes with match: first."""
     valid_from: Moment | None = None
+    """Event time, with a time zone; inside."""
     valid_until: Moment | None = None
+    """Event time, with a time zone; not inside."""
     rollout: Rollout | None = None
+    """A share of sessions or users, by hash."""
     sample: Percent | None = None
+    """Percent of events, by hash."""
     when: When
+    """Which events."""
     to: Annotated[tuple[Destination, ...], Field(min_length=1, max_length=20)] = ()
     """Required, but for a rule with `when.signal`, which has none: what it finds goes to the alerts."""
 
@@ -389,11 +311,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_CONDITIONS: Final[dict[str, type[Model]]] = {
-    "comparison": Comparison, "in": Membership, "contains": Contains, "matches": Matches, "exists": Exists, "money": Money,
-    "count": Count, "sum": Sum, "all": All, "any": AnyOf, "not": Not,
-}  # fmt: skip
-_PARTS: Final[dict[str, type[Model]]] = {**_CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
+_PARTS: Final[dict[str, type[Model]]] = {**CONDITIONS, **SIGNALS, "when": When, "aggregate": Aggregate, "rollout": Rollout}
 _OWN_TEXTS: Final = frozenset({"value_error", "condition", "signal"})
 _WORDS: Final = {
     "a valid array": "a list", "an object": "a mapping", "a valid string": "a text", "a valid boolean": "true or false",
@@ -447,7 +365,7 @@ def _without_tags(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     was_tag = False
     for index, part in enumerate(place):
         before = place[index - 1] if index else None
-        is_kind = part in _CONDITIONS and (isinstance(before, int) or before == "not")
+        is_kind = part in CONDITIONS and (isinstance(before, int) or before == "not")
         was_tag = not was_tag and (is_kind or (part in SIGNALS and before == "signal"))
         if not was_tag:
             kept.append(part)

@@ -128,11 +128,12 @@ class Rulebook:
             entry = {"id": rule_id, "version": current, "deleted": True, "number": self._deletions}
             return Update(rule_id, current, DELETED, "", json.dumps(entry), self._forget_oldest())
         try:
+            # Before it is read: of a hundred thousand rules, those that are too many must cost next to nothing.
+            if rule_id not in self._rules and rule_id not in self._dormant and len(self._rules) + len(self._dormant) >= MAX_RULES:
+                raise InvalidRule(((), f"{MAX_RULES} rules are in force, more are not allowed"))
             rule = self._parse(text)
             if rule.id != rule_id:
                 raise InvalidRule((("id",), f"is {rule.id!r}, the record's key {rule_id!r}: they must be equal"))
-            if rule_id not in self._rules and rule_id not in self._dormant and len(self._rules) + len(self._dormant) >= MAX_RULES:
-                raise InvalidRule(((), f"{MAX_RULES} rules are in force, more are not allowed"))
         except InvalidRule as error:
             return Update(rule_id, current, REJECTED, _printable(str(error))[:MAX_REASON_LENGTH])
         if repr(rule) == repr(self._rules.get(rule_id)):  # by text: 1, 1.0 and true are equal in Python, and not in a rule

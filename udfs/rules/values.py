@@ -31,7 +31,7 @@ _MOMENT: Final = "must be a date and time with a time zone, such as 2026-12-01T0
 class Model(BaseModel):
     """A part of a rule: no other keys than those of its form, and no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def _path(text: str) -> str:
@@ -120,6 +120,12 @@ def memory(text: str) -> timedelta:
     return timedelta(**{{"h": "hours", "d": "days"}[found[2]]: int(found[1])})
 
 
+def _amount(given: Any) -> Any:
+    if not isinstance(given, str):  # a number of YAML is a float, which can't be exact
+        raise ValueError('must be a text such as "1000.00", in quotes')
+    return given
+
+
 def minor_units(amount: str, currency: str) -> int:
     """An amount in major units ("1000.00") as integer minor units (100000); raises ValueError."""
     try:
@@ -188,4 +194,6 @@ Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 AnyOperator = Annotated[Operator, BeforeValidator(_known_operator)]
 Grouping = Annotated[Literal["session", "user", "card", "ip", "device"] | str, BeforeValidator(_grouping)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Amount = Annotated[str, Field(max_length=30), BeforeValidator(_amount)]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Percent = Annotated[float, Field(ge=0, le=100)]

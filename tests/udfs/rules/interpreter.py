@@ -6,6 +6,7 @@ udfs/rules: tests/udfs/rules/test_interpreter.py holds that the compiled rules d
 
 from __future__ import annotations
 
+import hmac
 import re
 import zlib
 from datetime import datetime
@@ -140,3 +141,28 @@ def compare(found: Any, op: str, wanted: Any) -> bool:
         ">=": not is_less,
     }
     return holding[op]
+
+
+def leaves(document: Document) -> dict[str, Any]:
+    """Dotted name -> what is there, of all that is not empty; a list is one thing."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{inner}": each for inner, each in leaves(value).items()}
+        elif value:
+            found[name] = value
+    return found
+
+
+def form(destination: Raw, document: Document, mask_key: bytes) -> tuple[str, dict[str, Any]]:
+    """Key of its own ("": the session's id is the key), and the leaves of an event as a destination gets it."""
+    whole = leaves(document)
+
+    def shown(name: str) -> Any:
+        value = next(iter(find(f"$.{name}", document)), "")
+        return hmac.new(mask_key, value.encode(), "sha256").hexdigest()[:32] if value and name in destination.get("mask", ()) else value
+
+    kept = [name for name in whole if any(f"{name}.".startswith(f"{field}.") for field in destination.get("fields", whole))]
+    default = "session_id" if "session_id" in destination.get("mask", ()) else ""
+    path = destination.get("key", default).removeprefix("$.")
+    return str(shown(path)) if path else "", {name: shown(name) for name in kept}

@@ -151,6 +151,30 @@ def test_what_an_observation_says() -> None:
     assert told_of(rule(count=None, sum="$.payment_failed.amount.amount_minor", op=">", value=0.5)).amount == 5_498
 
 
+def lost(amount: str = "500.00", currency: str = "USD", path: str = "$.payment_failed.amount", **more: Any) -> Rule:
+    return rule(count=None, money=path, value=None, amount=amount, currency=currency, **more)
+
+
+def test_money_is_summed_in_one_currency_and_compared_in_major_units() -> None:
+    found = told_of(lost())
+    assert (found.amount, found.threshold) == (5_498, 50_000)
+    assert told_of(lost(amount="0.01", op=">")).threshold == 1
+    assert observation(lost(currency="EUR"), failed()) is None, "another currency adds nothing"
+    assert told_of(lost(amount="9")).key == found.key, "another threshold keeps what was summed"
+    assert told_of(rule(count=None, sum="$.payment_failed.amount.amount_minor")).key != found.key
+
+
+def test_money_in_a_list_is_summed_as_far_as_it_is_in_the_currency() -> None:
+    prices = {"money": "$.order_placed.lines[*].unit_price", "amount": "40", "currency": "USD"}
+    lines = rule({"when": {"events": ["order_placed"], "aggregate": {"by": "session", "within": "1h", "op": ">", **prices}}})
+    order = samples.event("order_placed")
+    assert told_of(lines, order).amount == 1_999 + 1_500
+    order.order_placed.lines[0].unit_price.currency = "EUR"
+    assert told_of(lines, order).amount == 1_500
+    order.order_placed.ClearField("lines")
+    assert observation(lines, order) is None
+
+
 @pytest.mark.parametrize("amount", [0, 1, -7, 2**62, 0.1, 1e300])
 def test_an_observation_comes_back_as_it_was(amount: float) -> None:
     original = Observation("a-rule/ü;|?\x00", 2**40, amount, MINUTE, ">", amount, ("orders", "payments"))
@@ -176,6 +200,7 @@ OTHERS = [
     rule(by="$.source.country"),
     rule(within="9m"),
     rule(count=None, sum="$.payment_failed.amount.amount_minor"),
+    rule(count=None, value=None, money="$.payment_failed.amount", amount="1", currency="USD"),
     rule({"id": "b-rule"}),
     rule({"when": {"events": ["payment_failed", "order_cancelled"], "aggregate": rule().when.aggregate.model_dump(exclude_unset=True)}}),  # type: ignore[union-attr]
 ]

@@ -15,8 +15,9 @@ import re2
 from jobs import baseline
 from jobs.settings import Topics
 from tests.udfs import samples
+from udfs.rules import rulebook
 from udfs.rules.conditions import Slots, compile_condition
-from udfs.rules.language import MAX_DEPTH, MAX_RULE_BYTES, InvalidRule, parse_rule
+from udfs.rules.language import MAX_DEPTH, MAX_RULE_BYTES, InvalidRule, Rule, parse_rule
 from udfs.rules.rulebook import ACCEPTED, REJECTED, STALE, Rulebook
 from udfs.rules.values import compile_pattern
 
@@ -123,6 +124,25 @@ def test_quotes_that_do_not_end_are_refused(text: str) -> None:
 def test_many_conditions_are_refused() -> None:
     many = [{"path": PATH, "op": "exists"}] * 101
     assert "must have at most 100 entries, not 101" in refused(samples.rule_text(version=2, when={"events": ["*"], "all": many}))
+
+
+def test_of_a_hundred_thousand_rules_only_those_in_force_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rulebook, "MAX_RULES", 100)
+    read: list[str] = []
+
+    def counted(text: str, *rest: Any, **more: Any) -> Rule:
+        read.append(text)
+        return parse_rule(text, *rest, **more)
+
+    monkeypatch.setattr(rulebook, "parse_rule", counted)
+    book = Rulebook([samples.rule_text()], samples.TOPICS)
+    text = with_condition(path=PATH, op="exists")
+    for number in range(99_999):
+        update = book.apply(f"r-{number}", text.replace("a-rule", f"r-{number}"))
+        assert update.status == (ACCEPTED if number < 99 else REJECTED)
+    assert update.reason == "100 rules are in force, more are not allowed"
+    assert len(read) == 100, "the baseline's too"
+    assert book.apply("a-rule", samples.rule_text(version=2)).status == ACCEPTED, "those in force go on being changed"
 
 
 # -- numbers and texts ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from shop.v1.events_pb2 import Event
 
 from tests.udfs import samples
 from udfs.documents import to_document
-from udfs.rules import conditions
+from udfs.rules import conditions, paths
 from udfs.rules.conditions import Slots, compile_when
+from udfs.rules.engine import RuleSet
 from udfs.rules.language import InvalidRule, When
 
 TOTAL = "$.order_placed.total.amount_minor"  # 5498
@@ -288,3 +289,41 @@ def test_one_event_becomes_a_document_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(conditions, "to_document", counted)
     assert holds({"path": "$..category", "op": "exists"}, {"path": "$..currency", "op": "exists"})
     assert len(made) == 1
+
+
+SHARED: list[tuple[str, list[dict[str, Any]]]] = [
+    ("scalar_reader", [{"path": CURRENCY, "op": "==", "value": "USD"}, {"path": CURRENCY, "op": "contains", "value": "S"}]),
+    ("scalar_reader", [{"path": CURRENCY, "op": "exists"}, {"not": {"path": CURRENCY, "op": "matches", "value": "^E"}}]),
+    ("list_reader", [{"path": CATEGORIES, "op": "==", "value": "toys"}, {"count": CATEGORIES, "op": ">", "value": 1}]),
+    ("list_reader", [{"sum": QUANTITIES, "op": ">", "value": 1}, {"path": QUANTITIES, "op": "exists"}]),
+    ("document_reader", [{"path": "$..category", "op": "exists"}, {"count": "$..category", "op": ">", "value": 1}]),
+    ("money_reader", [{"money": "$.order_placed.total", "op": op, "amount": "54.98", "currency": "USD"} for op in ("==", "<=")]),
+]
+
+
+@pytest.mark.parametrize(("reader", "both"), SHARED, ids=lambda each: each if isinstance(each, str) else "")
+def test_what_one_rule_has_read_no_other_reads_again(reader: str, both: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rules that ask for the same path, in different ways."""
+    made = getattr(paths, reader)
+    reads: list[str] = []
+
+    def counting(path: str) -> Any:
+        read = made(path)
+        if read is None:
+            return None
+
+        def count(where: Any) -> Any:
+            reads.append(path)
+            return read(where)
+
+        return count
+
+    monkeypatch.setattr(paths, reader, counting)
+    topics = ("orders", "payments")
+    rules = [
+        samples.rule(id=f"r-{number}", when={"events": ["*"], "all": [condition]}, to=[{"topic": topics[number]}])
+        for number, condition in enumerate(both)
+    ]
+    in_force = RuleSet(samples.parsed(each) for each in rules)
+    assert in_force.route(samples.event("order_placed"), "order_placed").ordered == "orders;payments"
+    assert len(reads) == 1

@@ -18,6 +18,7 @@ from udfs.rules.engine import RuleSet
 from udfs.rules.language import EVENT_TYPES
 from udfs.validation import UNKNOWN
 
+MASK_KEY = b"a key"
 REPEATABLE = settings(derandomize=True, database=None, deadline=None)
 TIMES = [f"2026-09-21T14:13:{second:02}+00:00" for second in range(18, 24)]
 START_MS = 1_790_000_000_000  # 2026-09-21T14:13:20Z
@@ -234,3 +235,28 @@ def test_every_scalar_of_the_schema_is_read_as_jsonpath_reads_it() -> None:
         in_force = RuleSet([samples.parsed(samples.rule(when={"events": ["*"], "all": [condition]}))])
         routed = [name for name, event in samples.every_event().items() if in_force.route(event, name).ordered]
         assert routed == [name for name in EVENT_TYPES if interpreter.holds(condition, to_document(samples.event(name)))]
+
+
+FORM_FIELDS = ["event_id", "user_id", "source", "source.country", "order_placed", "order_placed.total", "order_placed.total.currency",
+               "order_placed.lines", "product_viewed.category", "payment_failed"]  # fmt: skip
+FORM_TEXTS = ["session_id", "event_id", "user_id", "source.country", "order_placed.total.currency", "product_viewed.category",
+              "payment_failed.reason"]  # fmt: skip
+FORMS = entries(
+    topic=st.just("orders"),
+    opt_key=st.sampled_from(SCALARS),
+    opt_fields=st.lists(st.sampled_from(FORM_FIELDS), min_size=1, max_size=4, unique=True),
+    opt_mask=st.lists(st.sampled_from(FORM_TEXTS), min_size=1, max_size=3, unique=True),
+)
+
+
+@settings(REPEATABLE, max_examples=settings().max_examples * 5)
+@given(FORMS, typed_events())
+def test_a_form_is_what_the_interpreter_makes_of_it(destination: dict[str, Any], typed: tuple[Event, str]) -> None:
+    event, event_type = typed
+    rule = samples.parsed(samples.rule(when={"events": ["*"]}, to=[destination]))
+    before = event.SerializeToString()
+    _, key, payload = [*RuleSet([rule], MASK_KEY).route(event, event_type).ordered.split("|"), "", ""][:3]
+    sent = Event.FromString(bytes.fromhex(payload)) if payload or "fields" in destination else event
+    wanted_key, wanted = interpreter.form(destination, to_document(event), MASK_KEY)
+    assert (bytes.fromhex(key).decode(), interpreter.leaves(to_document(sent))) == (wanted_key, wanted)
+    assert event.SerializeToString() == before

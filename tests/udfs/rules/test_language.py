@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.udfs import samples
-from udfs.rules.language import EVENT_TYPES, MAX_VERSION, Comparison, Destination, InvalidRule, parse_rule, schema
+from udfs.rules.condition_forms import Comparison
+from udfs.rules.language import EVENT_TYPES, MAX_VERSION, Destination, InvalidRule, parse_rule, schema
 from udfs.rules.values import minor_units
 
 PATH = "$.order_placed.order_id"
@@ -46,6 +47,9 @@ def aggregate(**changes: Any) -> dict[str, Any]:
     entries = {"count": "events", "by": "user", "within": "10m", "op": ">=", "value": 3, **changes}
     chosen = {key: value for key, value in entries.items() if value is not None}
     return samples.rule(when={"events": ["*"], "aggregate": chosen}, to=[{"topic": "orders", "order": "none"}])
+
+
+SPENT = {"count": None, "money": "$.order_placed.total", "amount": "5000.00", "currency": "USD"}
 
 
 def signal(kind: str | None = "velocity", **changes: Any) -> dict[str, Any]:
@@ -153,7 +157,7 @@ WHEN: dict[str, tuple[Any, str]] = {
     "money of no money": (money("1.00", path="$.order_placed"), "when.all[0].money is '$.order_placed', must lead to money, such as "),
     "no currency": (money("1.00", "XXX"), "when.all[0] has the currency 'XXX', which is none of ISO 4217 with minor units"),
     "currency in small letters": (money("1.00", "usd"), "when.all[0].currency is 'usd', must match '^[A-Z]{3}$'"),
-    "amount is a number": (money(1), "when.all[0].amount is 1, must be a text"),
+    "amount is a number": (money(1), "when.all[0].amount is 1, must be a text such as \"1000.00\", in quotes"),
     "amount of a million digits": (money("1e999999"), "when.all[0] has the amount '1e999999', which must be written like \"1000.00\""),
     "amount is no number": (money("NaN"), "when.all[0] has the amount 'NaN', which must be written like \"1000.00\""),
     "too many decimals": (money("1.001"), "when.all[0] has the amount '1.001', but USD has 2 decimals"),
@@ -175,6 +179,13 @@ WHEN: dict[str, tuple[Any, str]] = {
 AGGREGATE: dict[str, tuple[Any, str]] = {
     "count and sum": (aggregate(sum="$.order_placed.total.amount_minor"), "when.aggregate is {"),
     "neither count nor sum": (aggregate(count=None), "when.aggregate is {"),
+    "count without a value": (aggregate(value=None), "when.aggregate is {"),
+    "count in a currency": (aggregate(currency="USD"), "when.aggregate is {"),
+    "money and a value": (aggregate(**SPENT), "when.aggregate is {"),
+    "money without a currency": (aggregate(**SPENT | {"currency": None}, value=None), "when.aggregate is {"),
+    "money of no money": (aggregate(**SPENT | {"money": PATH}, value=None), f"when.aggregate.money is '{PATH}', must lead to money"),
+    "money and count": (aggregate(**SPENT | {"count": "events"}, value=None), "when.aggregate is {"),
+    "money with too many decimals": (aggregate(**SPENT | {"amount": "1.001"}, value=None), "when.aggregate has the amount '1.001', but"),
     "sum of texts": (aggregate(count=None, sum=PATH), f"when.aggregate.sum is '{PATH}', must lead to a number"),
     "sum through a list": (
         aggregate(count=None, sum="$.order_placed.lines[*].quantity"),

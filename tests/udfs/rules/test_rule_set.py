@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import Any
 
 import pytest
@@ -214,10 +216,28 @@ def test_an_error_counts_and_stops_nothing() -> None:
     assert counted(in_force) == {"broken": (3, 1, 0, 2), "sound": (3, 3, 0, 0)}
 
 
-def test_time_is_estimated() -> None:
+def test_time_is_estimated_from_samples_that_become_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which each evaluation of a rule takes a nanosecond, and that counts how often it is asked."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(ticks))
+    in_force = rule_set(of_product("old"), samples.rule(id="rest", when={"events": ["product_viewed"], "unmatched": True}))
+    for events in (1, 9, 90, 20_000):
+        view(in_force, events, "p-2")
+        for each in in_force.counters().values():
+            assert max(each.evaluated / 2, each.evaluated - 4_096) < each.time_ns <= each.evaluated
+    asked = next(ticks)
+    assert asked < 2 * 2 * (20_000 / 4_096 + 15), "of few events only"
+    in_force.put(samples.parsed(of_product("new")))
+    view(in_force, 10)
+    assert 5 < in_force.counters()["new"].time_ns <= 10, "not only after thousands of further events"
+    assert in_force.counters()["old"].time_ns <= in_force.counters()["old"].evaluated
+
+
+def test_looking_on_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: pytest.fail("not to be timed"))
     in_force = rule_set(of_product("one"))
-    view(in_force, 1)
-    assert in_force.counters()["one"].time_ns > 0
+    for _ in range(3):
+        assert len(in_force.matches(samples.event(), "product_viewed")) == 1
 
 
 # -- changes --------------------------------------------------------------------------------------------------------------------

@@ -154,13 +154,14 @@ def _split_off_late(tables: StreamTableEnvironment, statements: StatementSet, se
 
 def _order(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
     """5. Orders and numbers the events of each session, then routes them."""
+    # COALESCE changes no value: it is the column that savepoints of 0.1.0 have in the operator's state.
     more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
     columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW numbered AS
         SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,
                COUNT(CASE WHEN facts LIKE 'V%' THEN 1 END) OVER so_far AS viewed,
-               CAST(event_time AS TIMESTAMP_LTZ(3)) AS event_time{columns}
+               COALESCE(event_time, CURRENT_TIMESTAMP) AS event_time{columns}
         FROM (SELECT *, {recommendations.PRODUCT_OF_EVENT} AS product FROM punctual)
         WINDOW so_far AS (PARTITION BY session_id ORDER BY event_time ROWS UNBOUNDED PRECEDING)""")
     share(tables, "numbered", "sessions", _SESSION_COLUMNS | dict.fromkeys(more, "STRING"))

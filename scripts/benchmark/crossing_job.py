@@ -38,7 +38,7 @@ class InBatches(MapFunction):
     """As the job does it (udfs/batches.py)."""
 
     def map(self, value: bytes) -> bytes:
-        return b"".join(routed(each.time_ms, session_of(each.value), "", "", "", "", b"") for each in records(value))
+        return b"".join(routed(time_ms, session_of(event), "", "", "", "", b"") for event, _, _, time_ms in records(value))
 
 
 QUERIES = {

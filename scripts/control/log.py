@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from jobs.settings import Topics
 from scripts.control.in_force import RuleTexts, read_baseline, read_in_force
 from scripts.control.output import CommandError
-from scripts.control.reading import Record, kafka_failure, read_topic
+from scripts.control.reading import Record, kafka_failure, offsets, read_topic
 from udfs.kafka_client import Brokers, of
 from udfs.rules.rulebook import ACCEPTED
 
@@ -177,7 +177,7 @@ def following(bootstrap: Brokers | str, topic_prefix: str) -> Iterator[Consumer]
             raise CommandError(f"there is no topic {topic} at {bootstrap} ({found.error.str()}); see --topic-prefix")
         ends = []
         for partition in found.partitions:
-            _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S, cached=False)
+            _, end = offsets(consumer, topic, partition)
             ends.append(TopicPartition(topic, partition, end))
         consumer.assign(ends)
         yield consumer

@@ -47,7 +47,7 @@ def read_topic(bootstrap: Brokers | str, topic: str, last: int | None = None) ->
         starts = []
         ends = {}
         for partition in partitions:
-            begin, ends[partition] = _range(consumer, topic, partition)
+            begin, ends[partition] = offsets(consumer, topic, partition)
             starts.append(TopicPartition(topic, partition, begin if last is None else max(begin, ends[partition] - last)))
         records = list(_up_to(consumer, topic, starts, ends))
     if last is None:
@@ -62,7 +62,7 @@ def read_last(bootstrap: Brokers | str, topic: str, count: int) -> list[Record]:
     `read_topic` may find fewer: in a topic that is written in transactions, marks take up offsets, too, and often the last ones.
     """
     with _consumer(bootstrap, topic) as (consumer, partitions):
-        longest = max(end - begin for begin, end in (_range(consumer, topic, partition) for partition in partitions))
+        longest = max(end - begin for begin, end in (offsets(consumer, topic, partition) for partition in partitions))
     span = count
     while len(records := read_topic(bootstrap, topic, span)) < count and span < longest:
         span *= 10
@@ -79,7 +79,7 @@ def scan(bootstrap: Brokers | str, topic: str, since_ms: int | None = None, *, f
         CommandError: no broker answers, or there is no such topic.
     """
     with _consumer(bootstrap, topic) as (consumer, partitions):
-        ranges = {partition: _range(consumer, topic, partition) for partition in partitions}
+        ranges = {partition: offsets(consumer, topic, partition) for partition in partitions}
         begins = {partition: begin for partition, (begin, _) in ranges.items()}
         if since_ms is not None:
             asked = [TopicPartition(topic, partition, since_ms) for partition in partitions]
@@ -101,7 +101,7 @@ def read_places(bootstrap: Brokers | str, topic: str, places: Collection[tuple[i
     """The records at these partitions and offsets, as far as they are there. Raises CommandError as `scan`."""
     found: dict[tuple[int, int], Record] = {}
     with _consumer(bootstrap, topic) as (consumer, partitions):
-        ranges = {partition: _range(consumer, topic, partition) for partition in partitions}
+        ranges = {partition: offsets(consumer, topic, partition) for partition in partitions}
         for partition, offset in sorted(places):
             begin, end = ranges.get(partition, (0, 0))
             if (partition, offset) in found or not begin <= offset < end:
@@ -134,7 +134,7 @@ def read_record(bootstrap: Brokers | str, topic: str, partition: int, offset: in
     with _consumer(bootstrap, topic) as (consumer, partitions):
         if partition not in partitions:
             raise CommandError(f"{topic} has no partition {partition}, there are {', '.join(map(str, partitions))}", 1)
-        begin, end = _range(consumer, topic, partition)
+        begin, end = offsets(consumer, topic, partition)
         if not begin <= offset < end:
             raise CommandError(f"{topic}[{partition}] has no offset {offset}, there are {begin} to {end - 1}", 1)
         consumer.assign([TopicPartition(topic, partition, offset)])
@@ -184,7 +184,7 @@ def _up_to(consumer: Consumer, topic: str, starts: list[TopicPartition], ends: M
                 waiting.discard(partition)
 
 
-def _range(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+def offsets(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
     """The first offset and the one behind the last. Right after a topic was made, or a broker died, a partition may have no leader yet."""
     deadline = time.monotonic() + _TIMEOUT_S
     while True:

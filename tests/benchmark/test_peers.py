@@ -286,8 +286,7 @@ def test_closing_records_are_known_by_their_key() -> None:
 
 
 def test_events_of_a_partition_come_in_order_and_only_when_nothing_on_time_can_precede_them() -> None:
-    waiting = InOrder(500)
-    out = []
+    waiting, out = InOrder(500), list[str]()
     for time_ms, name in ((1_000, "b"), (600, "a"), (1_000, "c"), (1_499, "e"), (1_400, "d")):
         waiting.add(time_ms, name)
         out += waiting.due()
@@ -302,7 +301,7 @@ def test_events_of_a_partition_come_in_order_and_only_when_nothing_on_time_can_p
 
 
 def test_the_order_of_a_real_log_is_mended() -> None:
-    waiting, out = InOrder(500), []
+    waiting, out = InOrder(500), list[int]()
     for _, value in log():
         event = Event.FromString(value)
         waiting.add(event.event_time_ms, event.event_time_ms)

@@ -163,13 +163,13 @@ _PATHWAY = {
     "all": "see route+order",
 }
 _ALWAYS = "validates, sends what is broken to dead letters, and takes new rules while it runs"
-_COPIES = "drops copies, splits off what is late"
+_LATE = "splits off what is late"
 _WINDOWS = "the funnel, closed sessions, top products, and totals by minute"
 _MILLRACE = {
-    "route": f"{_ALWAYS}; {_COPIES}",
-    "route+order": f"{_ALWAYS}; {_COPIES}, numbers sessions",
-    "sales": f"{_ALWAYS}; {_COPIES}; {_WINDOWS}",
-    "all": f"{_ALWAYS}; splits off what is late, numbers sessions; {_WINDOWS}",
+    "route": _ALWAYS,
+    "route+order": f"{_ALWAYS}; {_LATE}, numbers sessions",
+    "sales": f"{_ALWAYS}; {_LATE}; {_WINDOWS}",
+    "all": f"{_ALWAYS}; {_LATE}, numbers sessions; {_WINDOWS}",
 }
 _NUMBERS = "numbers sessions"
 _JAVA = {"route+order": _NUMBERS, "all": _NUMBERS}

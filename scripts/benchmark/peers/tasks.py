@@ -9,9 +9,6 @@ from typing import Final
 from jobs.settings import Topics
 
 PREFIX: Final = "peers."
-SHORT_PREFIX: Final = "peers-short."
-"""The same input, a twentieth of it, for candidates that would take an hour."""
-SHORT: Final = 20
 DESTINATIONS: Final = Topics.destinations
 WINDOW_MS: Final = 300_000
 SLIDE_MS: Final = 10_000

@@ -50,6 +50,16 @@ def other_value(option: dataclasses.Field[Any]) -> tuple[list[str], Any]:
     return [f"--{name}", str(option.default + 1)], option.default + 1
 
 
+NEEDED: dict[str, tuple[str, ...]] = {"order": ("sales", "fraud", "recommendations")}
+"""Switch -> other switches without which it can't be off."""
+
+
+def needed(option: dataclasses.Field[Any]) -> tuple[list[str], dict[str, Any]]:
+    """Arguments that must go along with another value of the option, and what they lead to."""
+    names = NEEDED.get(option.name, ())
+    return [f"--no-{name}" for name in names], dict.fromkeys(names, False)
+
+
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The error that these arguments lead to: one line below the usage, and exit status 2."""
     with pytest.raises(SystemExit) as left:
@@ -70,8 +80,9 @@ def test_no_arguments_are_the_defaults() -> None:
 @pytest.mark.parametrize("option", dataclasses.fields(Settings), ids=lambda option: option.name)
 def test_every_setting_can_be_given(option: dataclasses.Field[Any]) -> None:
     arguments, arrives = other_value(option)
+    more, changes = needed(option)
     assert arrives != option.default
-    assert main.parse(arguments) == dataclasses.replace(Settings(), **{option.name: arrives})
+    assert main.parse(arguments + more) == dataclasses.replace(Settings(), **changes | {option.name: arrives})
 
 
 def test_all_settings_at_once() -> None:
@@ -83,9 +94,10 @@ def test_all_settings_at_once() -> None:
 @pytest.mark.parametrize("option", dataclasses.fields(Settings), ids=lambda option: option.name)
 def test_settings_go_back_into_arguments(option: dataclasses.Field[Any]) -> None:
     """So that a job can be started again as it was."""
-    settings = main.parse(other_value(option)[0])
+    more, _ = needed(option)
+    settings = main.parse(other_value(option)[0] + more)
     arguments = command_line.arguments(settings)
-    assert len(arguments) == 1
+    assert len(arguments) == 1 + len(more)
     assert main.parse(arguments) == settings
 
 

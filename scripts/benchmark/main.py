@@ -27,7 +27,7 @@ from scripts.stack import Stack, StackError
 from scripts.stack.paths import STATE
 
 _SET_UPS = "1:thread:rocksdb,2:thread:rocksdb,1:process:rocksdb,2:process:rocksdb,1:thread:hashmap,2:thread:hashmap"
-_SET_UP = r"([12]):(thread|process):(rocksdb|hashmap)"
+_SET_UP = r"([124]):(thread|process):(rocksdb|hashmap)"
 _THREADS_SHOWN = 12
 _RULE_COUNTS = (10, 1_000)
 _SECONDS = 30
@@ -81,13 +81,19 @@ def main() -> None:
     try:
         own_options = _FINE_COUNTERS if options.only == "tries" else {}
         flink_options = {**own_options, **dict(each.split("=", 1) for each in options.flink_option)}
-        with Stack(workdir, parallelism=1 if options.only in _ONE_JVM else 2, flink_options=flink_options) as stack:
+        with Stack(workdir, parallelism=_task_managers(options), flink_options=flink_options) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
                 if options.only == name or (options.only is None and name not in _ASKED_FOR):
                     part(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
+
+
+def _task_managers(options: argparse.Namespace) -> int:
+    """How many are started: of one slot each, so as many as the largest of the set-ups needs."""
+    largest = max((int(parallelism) for parallelism, _, _ in options.set_ups), default=1)
+    return 1 if options.only in _ONE_JVM else max(2, largest)
 
 
 def _against(revision: str) -> int:
@@ -142,7 +148,7 @@ def _set_ups(text: str) -> list[tuple[str, str, str]]:
     """ "1:thread:rocksdb,…" -> parallelism, Python mode and state backend of each."""
     found = re.fullmatch(_SET_UP + r"(," + _SET_UP + r")*", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of [1|2]:[thread|process]:[rocksdb|hashmap]")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of [1|2|4]:[thread|process]:[rocksdb|hashmap]")
     return [(parallelism, mode, backend) for parallelism, mode, backend in re.findall(_SET_UP, text)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def fail(error: Exception) -> int:
 
 
 def ended(name: str) -> Running:
-    process = subprocess.Popen(["true"])
+    process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return Running(name, process.pid, 0.0, f"{name}.log")
 

@@ -10,11 +10,12 @@ from pyflink.table import StreamTableEnvironment
 
 from jobs import internal_rows, java_operators
 
-ROUTED: Final = ("session_id", "event_id", "record_time_ms", "ordered", "unordered", "facts", "payload")
-_EVENT: Final = {"value": "BYTES", "partition": "INT", "offset": "BIGINT", "time_ms": "BIGINT"}
-_ROUTED: Final = {
-    "f0": "STRING", "f1": "STRING", "f2": "BIGINT", "f3": "STRING", "f4": "STRING", "f5": "STRING", "f6": "BYTES",
+ROUTED: Final = {
+    "session_id": "STRING", "event_id": "STRING", "record_time_ms": "BIGINT", "ordered": "STRING", "unordered": "STRING",
+    "facts": "STRING", "payload": "BYTES",
 }  # fmt: skip
+"""Name -> SQL type of what comes back of an event."""
+_EVENT: Final = {"value": "BYTES", "partition": "INT", "offset": "BIGINT", "time_ms": "BIGINT"}
 
 
 def packed(tables: StreamTableEnvironment, query: str) -> DataStream:
@@ -25,4 +26,5 @@ def packed(tables: StreamTableEnvironment, query: str) -> DataStream:
 
 def unpacked(routed: DataStream) -> DataStream:
     """Rows of the columns ROUTED, by the names f0, f1, …"""
-    return java_operators.apply(routed, "UnpackRouted", "unpack-routed", internal_rows.type_information(_ROUTED))
+    columns = {f"f{index}": sql_type for index, sql_type in enumerate(ROUTED.values())}
+    return java_operators.apply(routed, "UnpackRouted", "unpack-routed", internal_rows.type_information(columns))

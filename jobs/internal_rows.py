@@ -17,16 +17,16 @@ from pyflink.util.java_utils import load_java_class
 
 def stream_of(tables: StreamTableEnvironment, query: str, columns: Mapping[str, str]) -> DataStream:
     """The rows of `query`, whose columns are these, by name and SQL type. A time attribute among them is the timestamp of each record."""
-    inside = row_type(columns).bridgedTo(load_java_class("org.apache.flink.table.data.RowData"))
+    inside = _row_type(columns).bridgedTo(load_java_class("org.apache.flink.table.data.RowData"))
     return DataStream(tables._j_tenv.toDataStream(tables.sql_query(query)._j_table, inside))
 
 
 def type_information(columns: Mapping[str, str]) -> Any:
     """TypeInformation (Java) of rows of these columns."""
-    return get_gateway().jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(row_type(columns).getLogicalType())
+    return get_gateway().jvm.org.apache.flink.table.runtime.typeutils.InternalTypeInfo.of(_row_type(columns).getLogicalType())
 
 
-def row_type(columns: Mapping[str, str]) -> Any:
+def _row_type(columns: Mapping[str, str]) -> Any:
     """DataTypes.ROW (Java) of these columns."""
     gateway = get_gateway()
     jvm = gateway.jvm

@@ -154,9 +154,9 @@ def _split_off_late(tables: StreamTableEnvironment, statements: StatementSet, se
 
 def _order(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
     """5. Orders and numbers the events of each session, then routes them."""
-    # COALESCE changes no value: it is the column that savepoints of 0.1.0 have in the operator's state.
     more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
     columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
+    # COALESCE changes no value: it is the column that savepoints of 0.1.0 have in the operator's state.
     tables.execute_sql(f"""
         CREATE TEMPORARY VIEW numbered AS
         SELECT session_id, event_id, ordered, payload, COUNT(*) OVER so_far AS session_seq,

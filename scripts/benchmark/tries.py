@@ -7,7 +7,6 @@ between two runs; whichever of them has no job idles.
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from typing import Final
 from scripts.benchmark import throughput
 from scripts.benchmark.attempt import attempt
 from scripts.benchmark.insights import ROUTING_ONLY
+from scripts.benchmark.spread import spread
 from scripts.benchmark.throughput import Throughput
 from scripts.benchmark.variations import VARIATIONS, Variation
 from scripts.stack import Stack
@@ -41,16 +41,11 @@ class Result:
     def line(self, name: str, variation: Variation) -> str:
         """A row of the Markdown table: medians of the ratios, least to greatest."""
         if self.pairs:
-            cpu = _spread([tried.cpu_us_per_event / base.cpu_us_per_event for base, tried in self.pairs])
-            rate = _spread([tried.events_per_s / base.events_per_s for base, tried in self.pairs])
+            cpu = spread([tried.cpu_us_per_event / base.cpu_us_per_event for base, tried in self.pairs], 2)
+            rate = spread([tried.events_per_s / base.events_per_s for base, tried in self.pairs], 2)
         else:
             cpu, rate = f"not measured: {self.reason}", ""
         return f"| {name} | {variation.changes} | {cpu} | {rate} | {variation.verdict} |"
-
-
-def _spread(ratios: Sequence[float]) -> str:
-    middle = f"{statistics.median(ratios):.2f}"
-    return middle if len(ratios) == 1 else f"{middle} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def groups(names: Iterable[str]) -> list[list[str]]:

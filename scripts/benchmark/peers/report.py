@@ -10,6 +10,7 @@ from typing import Final
 
 from scripts.benchmark import drawing
 from scripts.benchmark.peers.meter import Measured
+from scripts.benchmark.spread import spread
 
 HEADER: Final = (
     "| candidate | guarantee | events/s | CPU us/event: own | Kafka | together | events per core-second | peak memory, MiB |\n"
@@ -48,12 +49,12 @@ def _line(row: Row, notes: list[str]) -> str:
     if not row.runs:
         return f"| {row.candidate} | {row.guarantee} | – [{_note(row.reason, notes)}] | | | | | |"
     values = (
-        _spread([run.events_per_s for run in row.runs], 0),
-        _spread([run.engine_us for run in row.runs], 1),
-        _spread([run.broker_us for run in row.runs], 1),
-        _spread([run.cpu_us for run in row.runs], 1),
-        _spread([run.events_per_core_s for run in row.runs], 0),
-        _spread([run.peak_memory_bytes / 2**20 for run in row.runs], 0),
+        spread([run.events_per_s for run in row.runs], 0),
+        spread([run.engine_us for run in row.runs], 1),
+        spread([run.broker_us for run in row.runs], 1),
+        spread([run.cpu_us for run in row.runs], 1),
+        spread([run.events_per_core_s for run in row.runs], 0),
+        spread([run.peak_memory_bytes / 2**20 for run in row.runs], 0),
     )
     mark = f" [{_note(f'Beyond the task: {row.beyond}.', notes)}]" if row.beyond else ""
     return f"| {row.candidate}{mark} | {row.guarantee} | {' | '.join(values)} |"
@@ -64,11 +65,6 @@ def _note(text: str, notes: list[str]) -> int:
     if text not in notes:
         notes.append(text)
     return notes.index(text) + 1
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    middle = f"{statistics.median(values):,.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
 
 
 def picture(title: str, rows: Sequence[Row]) -> str:

@@ -67,16 +67,11 @@ class NoAnswerError(AccessError):
 def of_job(settings: Settings) -> Needs:
     """What a job of these settings does."""
     topics = settings.topics
-    insights = {
-        *((topics.sales, topics.sales_per_minute, topics.top_products, topics.funnel, topics.sessions) if settings.sales else ()),
-        *((topics.fraud_alerts,) if settings.fraud else ()),
-        *((topics.product_recommendations, topics.user_recommendations, topics.trending) if settings.recommendations else ()),
-    }
     heartbeat = (topics.heartbeat,) if settings.heartbeat else ()
     outputs = (*topics.routed().values(), topics.late, topics.dead_letters, topics.rule_status)
     return Needs(
         read=(topics.events, topics.rules, *heartbeat),
-        write=(*outputs, *(topic for topic in topics.insights() if topic in insights), *heartbeat),
+        write=(*outputs, *settings.insight_topics, *heartbeat),
         groups=(settings.group_id, f"{settings.group_id}-rules"),
         transactions=(f"{settings.topic_prefix}{settings.group_id}-",) if settings.guarantee is Guarantee.EXACTLY_ONCE else (),
         make=tuple(topics.prefix + name.split("*")[0] for name in topics.destinations if is_pattern(name)),

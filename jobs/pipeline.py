@@ -107,8 +107,9 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         FROM aggregated_once""")
 
     # -- 4, 5. Late events leave, the others wait for their turn in the session --------------------------------------------
-    if settings.order:
+    if settings.order or settings.sales:
         _split_off_late(tables, statements, settings)
+    if settings.order:
         _order(tables, statements, settings)
 
     # -- 6. Insights: each a module of its own, each can be switched off -----------------------------------------------------

@@ -1,4 +1,7 @@
-"""Insight: sales. Windows in Java operators over the facts of orders and payments; funnel and sessions stand beside it."""
+"""Insight: sales. Windows in Java operators over the facts of orders and payments; funnel and sessions stand beside it.
+
+All but the sums by category can be switched off one by one: who reads none of a part need not pay for it.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,28 @@ def sinks(settings: Settings) -> list[str]:
     """DDL of the tables that this insight writes."""
     topics = settings.topics
     window = "`window_start` BIGINT, `window_end` BIGINT"
+    by_category = json_sink(
+        settings, "sales_by_category", topics.sales, key="category",
+        columns=f"""`category` STRING, `currency` STRING, {window},
+          `orders` BIGINT, `quantity` BIGINT, `amount_minor` BIGINT, `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE""",
+    )  # fmt: skip
+    per_minute = json_sink(
+        settings, "sales_per_minute", topics.sales_per_minute, key="currency",
+        columns=f"""`currency` STRING, {window}, `orders` BIGINT, `amount_minor` BIGINT, `avg_minor_per_order` DOUBLE,
+          `payments` BIGINT, `paid_minor` BIGINT, `failed_payments` BIGINT, `at_risk_orders` BIGINT, `at_risk_minor` BIGINT""",
+    )  # fmt: skip
+    top_products = json_sink(
+        settings, "top_products", topics.top_products, key="currency",
+        columns=f"""`currency` STRING, {window}, `rank` BIGINT, `product_id` STRING, `category` STRING,
+          `quantity` BIGINT, `amount_minor` BIGINT""",
+    )  # fmt: skip
     return [
-        json_sink(
-            settings, "sales_by_category", topics.sales, key="category",
-            columns=f"""`category` STRING, `currency` STRING, {window},
-              `orders` BIGINT, `quantity` BIGINT, `amount_minor` BIGINT, `avg_minor_per_minute` DOUBLE, `avg_minor_per_order` DOUBLE""",
-        ),
-        json_sink(
-            settings, "sales_per_minute", topics.sales_per_minute, key="currency",
-            columns=f"""`currency` STRING, {window}, `orders` BIGINT, `amount_minor` BIGINT, `avg_minor_per_order` DOUBLE,
-              `payments` BIGINT, `paid_minor` BIGINT, `failed_payments` BIGINT, `at_risk_orders` BIGINT, `at_risk_minor` BIGINT""",
-        ),
-        json_sink(
-            settings, "top_products", topics.top_products, key="currency",
-            columns=f"""`currency` STRING, {window}, `rank` BIGINT, `product_id` STRING, `category` STRING,
-              `quantity` BIGINT, `amount_minor` BIGINT""",
-        ),
-        *funnel.sinks(settings),
-        *closed_sessions.sinks(settings),
-    ]  # fmt: skip
+        by_category,
+        *([per_minute] if settings.totals else []),
+        *([top_products] if settings.top_products else []),
+        *(funnel.sinks(settings) if settings.funnel else []),
+        *(closed_sessions.sinks(settings) if settings.closed_sessions else []),
+    ]
 
 
 def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
@@ -52,10 +58,14 @@ def add(tables: StreamTableEnvironment, statements: StatementSet, settings: Sett
     tables.execute_sql("CREATE TEMPORARY VIEW money AS SELECT * FROM totals UNION ALL SELECT * FROM payments")
 
     statements.add_insert_sql(_by_category(settings))
-    statements.add_insert_sql(_per_minute(settings))
-    statements.add_insert_sql(_top_products(settings))
-    funnel.add(tables, statements, settings)
-    closed_sessions.add(tables, statements, settings)
+    if settings.totals:
+        statements.add_insert_sql(_per_minute(settings))
+    if settings.top_products:
+        statements.add_insert_sql(_top_products(settings))
+    if settings.funnel:
+        funnel.add(tables, statements, settings)
+    if settings.closed_sessions:
+        closed_sessions.add(tables, statements, settings)
 
 
 def _by_category(settings: Settings) -> str:

@@ -242,8 +242,8 @@ class Settings:
     order: bool = field(
         default=True,
         metadata={
-            "help": "order and number the events of each session, which the insights need; off: nothing waits, nothing is late, "
-            "and rules must say order: none"
+            "help": "order and number the events of each session, which fraud and recommendations need; off: nothing waits, nothing is "
+            "late but for sales, and rules must say order: none"
         },
     )
     memory_ms: int = field(
@@ -252,7 +252,11 @@ class Settings:
     window_ms: int = field(default=300_000, metadata={"help": "size of the sliding sales windows"})
     slide_ms: int = field(default=10_000, metadata={"help": "slide of the sales windows; must divide the size"})
 
-    sales: bool = field(default=True, metadata={"help": "insight: sales, funnel and session windows"})
+    sales: bool = field(default=True, metadata={"help": "insight: sales in sliding windows, and the four that follow"})
+    totals: bool = field(default=True, metadata={"help": "part of sales: orders, payments and revenue at risk by minute"})
+    top_products: bool = field(default=True, metadata={"help": "part of sales: the products that sell best"})
+    funnel: bool = field(default=True, metadata={"help": "part of sales: views, carts, orders and payments by category"})
+    closed_sessions: bool = field(default=True, metadata={"help": "part of sales: sessions that have ended, and carts left behind"})
     fraud: bool = field(default=True, metadata={"help": "insight: fraud detection"})
     recommendations: bool = field(default=True, metadata={"help": "insight: recommendations and trends"})
     totals_ms: int = field(default=60_000, metadata={"help": "length of the windows of sales.per-minute"})
@@ -308,8 +312,8 @@ class Settings:
         for name in ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
-        insights = [name for name in ("sales", "fraud", "recommendations") if getattr(self, name)]
-        _require(self.order or not insights, "order", self.order, f"must be on for {', '.join(insights)}: switch them off too")
+        ordered = [name for name in ("fraud", "recommendations") if getattr(self, name)]
+        _require(self.order or not ordered, "order", self.order, f"must be on for {', '.join(ordered)}: switch them off too")
         _require(0 <= self.fraud_min_score <= 100, "fraud_min_score", self.fraud_min_score, "must be in [0, 100]")
         _require(
             self.recommendation_memory_ms >= self.recommendation_window_ms, "recommendation_memory_ms", self.recommendation_memory_ms,
@@ -357,6 +361,21 @@ class Settings:
         """
         slides = self.window_ms // self.slide_ms
         return self.window_ms // 5 if slides % 5 == 0 else self.slide_ms
+
+    @property
+    def insight_topics(self) -> tuple[str, ...]:
+        """The topics of the insights that are switched on."""
+        topics = self.topics
+        written = {
+            topics.sales: self.sales,
+            topics.sales_per_minute: self.sales and self.totals,
+            topics.top_products: self.sales and self.top_products,
+            topics.funnel: self.sales and self.funnel,
+            topics.sessions: self.sales and self.closed_sessions,
+            topics.fraud_alerts: self.fraud,
+            **dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), self.recommendations),
+        }
+        return tuple(topic for topic, on in written.items() if on)
 
     @property
     def brokers(self) -> Brokers:

@@ -16,7 +16,9 @@ PER_MINUTE = "sales.per-minute"
 TOP_PRODUCTS = "sales.top-products"
 FUNNEL = "funnel.by-category"
 SESSIONS = "sessions.closed"
-SALES_INSIGHTS = (PER_MINUTE, TOP_PRODUCTS, FUNNEL, SESSIONS)
+SALES_PARTS = {"totals": PER_MINUTE, "top_products": TOP_PRODUCTS, "funnel": FUNNEL, "closed_sessions": SESSIONS}
+"""Option of the job (and of the checker) that switches a part of the sales insights off -> its topic."""
+SALES_INSIGHTS = tuple(SALES_PARTS.values())
 BY_PRODUCT = "recommendations.by-product"
 BY_USER = "recommendations.by-user"
 TRENDING = "trending.by-category"
@@ -194,7 +196,8 @@ class Terms:
     """What was agreed with the job at its start (see its options), and how strict to be.
 
     `until_ms`: all windows that end by then must be out; windows that end after the newest one seen are open otherwise.
-    `sales`: the job has the sales insights. `totals_ms`, `session_gap_ms`, `session_step_ms` and `payment_within_ms` are theirs.
+    `sales`: the job has the sales insights, but for the topics `switched_off`. `totals_ms`, `session_gap_ms`, `session_step_ms` and
+    `payment_within_ms` are theirs.
     `recommendations`: check those as well, with the lengths behind it. `ties_in_log_order`: parallelism 1, so that events of a session
     with the same millisecond are in the order of the log.
     `strict_late`: an event may be late only if its own partition had overtaken it; not so after a partition was idle.
@@ -204,6 +207,7 @@ class Terms:
     window_ms: int = 300_000
     slide_ms: int = 10_000
     sales: bool = True
+    switched_off: frozenset[str] = frozenset()
     totals_ms: int = 60_000
     session_gap_ms: int = 1_800_000
     session_step_ms: int = 60_000

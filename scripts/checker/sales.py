@@ -5,7 +5,7 @@ Everything here is a function of the events that were on time. Times are their r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -35,14 +35,16 @@ def compare_sales(on_time: Iterable[ExpectedEvent], outputs: Outputs, terms: Ter
     """Holds the topics of this module against the oracle's rows; their counts by topic."""
     steps = [Step(each.time_ms, each.event_type, Event.FromString(each.value)) for each in on_time]
 
-    def compare(table: Table, rows: list[Row], after_ms: int = 0) -> WindowCount:
-        return compare_rows(table, rows, outputs.of_topic(table.topic), findings, terms.until_ms, after_ms)
-
+    parts: list[tuple[Table, Callable[[Sequence[Step], Terms], list[Row]], int]] = [
+        (_PER_MINUTE, per_minute, 0),
+        (_TOP_PRODUCTS, top_products, 0),
+        (_FUNNEL, funnel, 0),
+        (_SESSIONS, sessions, terms.session_gap_ms + terms.session_step_ms),
+    ]
     return {
-        PER_MINUTE: compare(_PER_MINUTE, per_minute(steps, terms)),
-        TOP_PRODUCTS: compare(_TOP_PRODUCTS, top_products(steps, terms)),
-        FUNNEL: compare(_FUNNEL, funnel(steps, terms)),
-        SESSIONS: compare(_SESSIONS, sessions(steps, terms), terms.session_gap_ms + terms.session_step_ms),
+        table.topic: compare_rows(table, rows_of(steps, terms), outputs.of_topic(table.topic), findings, terms.until_ms, after_ms)
+        for table, rows_of, after_ms in parts
+        if table.topic not in terms.switched_off
     }
 
 

@@ -35,19 +35,19 @@ PANELS: Final[Mapping[str, Panel]] = {
         "No sales window yet: the first closes about 10 s after the first order.", 60_000,
     ),
     "minutes": Panel(
-        _TOPICS.sales_per_minute, "sales_per_minute", "--no-sales",
+        _TOPICS.sales_per_minute, "sales_per_minute", "--no-sales or --no-totals",
         "No minute yet: the first closes a few seconds after the end of the minute of the first order.", 180_000,
     ),
     "top": Panel(
-        _TOPICS.top_products, "top_products", "--no-sales",
+        _TOPICS.top_products, "top_products", "--no-sales or --no-top-products",
         "No ranking yet: the first closes about 10 s after the first order.", 90_000,
     ),
     "funnel": Panel(
-        _TOPICS.funnel, "funnel_by_category", "--no-sales",
+        _TOPICS.funnel, "funnel_by_category", "--no-sales or --no-funnel",
         "No funnel yet: its first window closes about 10 s after the first view.", 90_000,
     ),
     "sessions": Panel(
-        _TOPICS.sessions, "closed_sessions", "--no-sales",
+        _TOPICS.sessions, "closed_sessions", "--no-sales or --no-closed-sessions",
         "No session has ended yet: one ends after 30 minutes without an event (the job's --session-gap-ms).",
     ),
     "alerts": Panel(_TOPICS.fraud_alerts, "fraud_alerts", "--no-fraud", "No alert so far: nothing has looked like fraud."),

@@ -279,6 +279,15 @@ def test_ideal_outputs_pass() -> None:
     assert min(count.equal for count in counts.values()) >= 2
 
 
+@pytest.mark.parametrize("topic", SALES_INSIGHTS)
+def test_a_part_that_the_job_does_not_have(topic: str) -> None:
+    others = [output for output in IDEAL if output.topic != topic]
+    terms = replace(TERMS, until_ms=1 << 62)
+    problems, counts = compare(STEPS, others, replace(terms, switched_off=frozenset({topic})))
+    assert (problems, set(counts)) == ({}, set(SALES_INSIGHTS) - {topic})
+    assert {where for _, where in compare(STEPS, others, terms)[0]} == {topic}
+
+
 @pytest.mark.parametrize(("topic", "name"), NUMBERS)
 def test_a_wrong_number(topic: str, name: str) -> None:
     row = json.loads(IDEAL[index(topic)].value or b"")

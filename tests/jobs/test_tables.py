@@ -50,6 +50,27 @@ def test_the_tables() -> None:
     assert set(kafka()) == {"events", "rules", "heartbeat", *EXACTLY_ONCE_SINKS}
 
 
+@pytest.mark.parametrize(
+    ("part", "table"),
+    [
+        ("totals", "sales_per_minute"),
+        ("top_products", "top_products"),
+        ("funnel", "funnel_by_category"),
+        ("closed_sessions", "closed_sessions"),
+    ],
+)
+def test_a_part_of_sales_that_is_switched_off(part: str, table: str) -> None:
+    off: dict[str, Any] = {part: False}
+    everything, less = Settings(), Settings(**off)
+    assert set(ddl(everything)) - set(ddl(less)) == {table}
+    assert set(everything.insight_topics) - set(less.insight_topics) == {kafka()[table]["topic"]}
+    assert set(ddl(Settings(sales=False))) == set(ddl(everything)) - SALES_SINKS
+
+
+def test_all_insights_write_all_topics_of_insights() -> None:
+    assert Settings(topic_prefix="t.").insight_topics == Settings(topic_prefix="t.").topics.insights()
+
+
 @pytest.mark.parametrize("value", ["it's", "''", "a', 'scan.startup.mode' = 'x", "' --", "b;c", '"'])
 def test_values_are_quoted(value: str) -> None:
     tables = kafka(bootstrap=value, topic_prefix=value, group_id=value, kafka_property=(f"client.rack={value}",))

@@ -164,12 +164,11 @@ _PATHWAY = {
 }
 _ALWAYS = "validates, sends what is broken to dead letters, and takes new rules while it runs"
 _LATE = "splits off what is late"
-_WINDOWS = "the funnel, closed sessions, top products, and totals by minute"
 _MILLRACE = {
     "route": _ALWAYS,
     "route+order": f"{_ALWAYS}; {_LATE}, numbers sessions",
-    "sales": f"{_ALWAYS}; {_LATE}; {_WINDOWS}",
-    "all": f"{_ALWAYS}; {_LATE}, numbers sessions; {_WINDOWS}",
+    "sales": f"{_ALWAYS}; {_LATE}",
+    "all": f"{_ALWAYS}; {_LATE}, numbers sessions",
 }
 _NUMBERS = "numbers sessions"
 _JAVA = {"route+order": _NUMBERS, "all": _NUMBERS}

@@ -38,10 +38,11 @@ class Task:
 
 
 _BARE: Final = ("--no-fraud", "--no-recommendations")
+_ONE_WINDOW: Final = ("--no-totals", "--no-top-products", "--no-funnel", "--no-closed-sessions")
 _ALL: Final = (
     Task("route", True, False, False, RULES / "route", (*_BARE, "--no-sales", "--no-order", "--no-deduplication")),
     Task("route+order", True, True, False, Path("rules"), (*_BARE, "--no-sales", "--no-deduplication")),
-    Task("sales", False, False, True, RULES / "none", (*_BARE, "--no-deduplication")),
-    Task("all", True, True, True, Path("rules"), _BARE, distinct=True),
+    Task("sales", False, False, True, RULES / "none", (*_BARE, *_ONE_WINDOW, "--no-order", "--no-deduplication")),
+    Task("all", True, True, True, Path("rules"), (*_BARE, *_ONE_WINDOW), distinct=True),
 )
 TASKS: Final = {task.name: task for task in _ALL}

@@ -21,20 +21,25 @@ def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) ->
         j_type: TypeInformation (Java) of what comes out; None: the type of what goes in.
     """
     gateway = get_gateway()
-    jvm = gateway.jvm
-    runtime = jvm.org.apache.flink.table.runtime
-    no_references = gateway.new_array(jvm.Object, 0)
-    configuration = jvm.org.apache.flink.configuration.Configuration()
-    operator = runtime.generated.GeneratedOperator(class_name, source(class_name), no_references, configuration)
+    flink = gateway.jvm.org.apache.flink.streaming.api
     j_stream = stream._j_data_stream
     environment = j_stream.getExecutionEnvironment()
-    transformation = jvm.org.apache.flink.streaming.api.transformations.OneInputTransformation(
-        j_stream.getTransformation(), name, runtime.operators.CodeGenOperatorFactory(operator), j_type or j_stream.getType(),
+    transformation = flink.transformations.OneInputTransformation(
+        j_stream.getTransformation(), name, factory(class_name, gateway.new_array(gateway.jvm.Object, 0)), j_type or j_stream.getType(),
         j_stream.getParallelism(), False,  # as what is before it, so that nothing is dealt out anew, and out of its order
     )  # fmt: skip
     transformation.setUid(name)
     environment.addOperator(transformation)
-    return DataStream(jvm.org.apache.flink.streaming.api.datastream.DataStream(environment, transformation))
+    return DataStream(flink.datastream.DataStream(environment, transformation))
+
+
+def factory(class_name: str, references: Any) -> Any:
+    """What makes the operator `class_name` where it runs; its constructor is given `references` (Java: Object[]), serialized."""
+    jvm = get_gateway().jvm
+    runtime = jvm.org.apache.flink.table.runtime
+    configuration = jvm.org.apache.flink.configuration.Configuration()
+    operator = runtime.generated.GeneratedOperator(class_name, source(class_name), references, configuration)
+    return runtime.operators.CodeGenOperatorFactory(operator)
 
 
 def source(class_name: str) -> str:

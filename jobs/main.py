@@ -22,7 +22,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, tables  # noqa: E402
+from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, session_order, tables  # noqa: E402
 from jobs.settings import OPTIONS, RELEASE, Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
@@ -158,6 +158,7 @@ def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
     if router.topics is not None:
         _make_topics(router)
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
+    session_order.install(env, settings)
     operators.assign_uids(env)
     operators.flush_rarely(env, but_to=pipeline.URGENT_SINKS, every_ms=settings.insight_buffer_timeout_ms)
     env.execute("millrace")

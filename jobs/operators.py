@@ -27,7 +27,7 @@ def assign_uids(env: StreamExecutionEnvironment) -> None:
     not fit then either.
     """
     seen: Counter[str] = Counter()
-    for operator in _operators(env):
+    for operator in all_of(env):
         if operator.getUid() is None and operator.getClass().getSimpleName() in _PHYSICAL:
             uid = _uid(operator.getName(), operator.getDescription() or "")
             seen[uid] += 1
@@ -40,7 +40,7 @@ def flush_rarely(env: StreamExecutionEnvironment, but_to: Collection[str], every
     A thread for each task flushes its buffers at the pace of the buffer timeout. Insights are most of the tasks, and no one waits
     for them by the millisecond: at the pace of the routes they cost a machine more than their work does.
     """
-    operators = list(_operators(env))
+    operators = list(all_of(env))
     urgent: set[int] = set()
     for operator in reversed(operators):  # each stands behind its inputs
         if operator.getId() in urgent or _NUMBERED.sub("", operator.getName()) in but_to:
@@ -56,7 +56,7 @@ def _uid(name: str, description: str) -> str:
     return f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
 
 
-def _operators(env: StreamExecutionEnvironment) -> Iterator[Any]:
+def all_of(env: StreamExecutionEnvironment) -> Iterator[Any]:
     """All transformations (Java objects), each behind its inputs."""
     seen: set[int] = set()
     waiting = list(env._j_stream_execution_environment.getTransformations())

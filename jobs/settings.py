@@ -246,6 +246,10 @@ class Settings:
             "late but for sales, and rules must say order: none"
         },
     )
+    order_heap_bytes: int = field(
+        default=67_108_864,
+        metadata={"help": "how much each subtask keeps on its heap of events that wait for their turn; more than that waits in the state"},
+    )
     memory_ms: int = field(
         default=3_600_000, metadata={"help": "how long an event id is remembered (duplicates) and a silent session's numbering"}
     )
@@ -309,7 +313,9 @@ class Settings:
             _require(bool(getattr(self, name).strip()), name, getattr(self, name), "must not be empty")
         for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "must be > 0")
-        for name in ("lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "parallelism"):
+        for name in (
+            "lateness_ms", "buffer_timeout_ms", "insight_buffer_timeout_ms", "max_clock_gap_ms", "order_heap_bytes", "parallelism",
+        ):  # fmt: skip
             _require(getattr(self, name) >= 0, name, getattr(self, name), "must be >= 0")
         _require(self.window_ms % self.slide_ms == 0, "slide_ms", self.slide_ms, f"must divide window_ms ({self.window_ms})")
         ordered = [name for name in ("fraud", "recommendations") if getattr(self, name)]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,33 +110,44 @@ def at_rate(
 
 
 def _consume(bootstrap: str, guarantee: str, seconds: int, warm_up_s: int, mark: Callable[[], None]) -> dict[str, list[float]]:
-    isolation = "read_committed" if guarantee == "exactly-once" else "read_uncommitted"
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
-                         "enable.auto.commit": False, "fetch.wait.max.ms": 5, "fetch.min.bytes": 1})  # fmt: skip
     found: dict[str, list[float]] = {ORDERED: [], UNORDERED: []}
-    try:
-        assignment = []
-        for topic in found:
-            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
-                high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
-                assignment.append(TopicPartition(topic, partition, high))
-        consumer.assign(assignment)
+    with arriving(bootstrap, guarantee) as poll:
         start, counts = time.monotonic() + warm_up_s, False
         while time.monotonic() < start + seconds:
-            messages = consumer.consume(500, timeout=0.01)
-            now_ms = time.time() * 1000
+            arrived = poll()
             if time.monotonic() < start:
                 continue
             if not counts:
                 counts = True
                 mark()
-            for message in messages:
-                if message.error() is None:
-                    found[message.topic() or ""].append(now_ms - message.timestamp()[1])
+            for topic, latency_ms in arrived:
+                found[topic].append(latency_ms)
         mark()
+    return found
+
+
+@contextmanager
+def arriving(bootstrap: str, guarantee: str) -> Iterator[Callable[[], list[tuple[str, float]]]]:
+    """What comes out from now on: each call waits for some ms at most, and returns topic and latency in ms of what came."""
+    isolation = "read_committed" if guarantee == "exactly-once" else "read_uncommitted"
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
+                         "enable.auto.commit": False, "fetch.wait.max.ms": 5, "fetch.min.bytes": 1})  # fmt: skip
+
+    def poll() -> list[tuple[str, float]]:
+        messages = consumer.consume(500, timeout=0.01)
+        now_ms = time.time() * 1000
+        return [(message.topic() or "", now_ms - message.timestamp()[1]) for message in messages if message.error() is None]
+
+    try:
+        assignment = []
+        for topic in (ORDERED, UNORDERED):
+            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
+                high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
+                assignment.append(TopicPartition(topic, partition, high))
+        consumer.assign(assignment)
+        yield poll
     finally:
         consumer.close()
-    return found
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
-from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, throughput, tries
+from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, soak, throughput, tries
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
@@ -31,6 +31,8 @@ _SET_UP = r"([124]):(thread|process):(rocksdb|hashmap)"
 _THREADS_SHOWN = 12
 _RULE_COUNTS = (10, 1_000)
 _SECONDS = 30
+_LENGTHS = {"curves": curves.SECONDS, "soak": soak.SECONDS}
+_SOAK_LOAD = 0.70
 _LATENCY_OPTIONS = ("--lateness-ms", "500")
 
 
@@ -39,18 +41,17 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
     parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up, rounds of tries; medians are shown (default: 1)")
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
-    parser.add_argument(
-        "--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {curves.SECONDS} for --only curves)"
-    )
+    lengths = ", ".join(f"{seconds} for --only {name}" for name, seconds in _LENGTHS.items())
+    parser.add_argument("--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {lengths})")
     parser.add_argument(
         "--loads", default="10,25,50,75", type=_percents, metavar="PERCENT,…",
         help="for --only load: latency at these shares of the greatest rate (default: 10,25,50,75)",
     )  # fmt: skip
     parser.add_argument(
-        "--max-rate", type=float, default=0, help="for --only load: the greatest rate, if it is known (default: measure it)"
+        "--max-rate", type=float, default=0, help="for --only load and soak: the greatest rate, if it is known (default: measure it)"
     )
     parser.add_argument(
-        "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="for --only load: the state backend (default: hashmap)"
+        "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="of --only load and soak (default: hashmap)"
     )
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
@@ -72,7 +73,7 @@ def main() -> None:
             options.settings = _some_of(known)(options.settings)
         except argparse.ArgumentTypeError as error:
             parser.error(f"--settings: {error}")
-    options.seconds = options.seconds or (curves.SECONDS if options.only == "curves" else _SECONDS)
+    options.seconds = options.seconds or _LENGTHS.get(options.only, _SECONDS)
     if options.against:
         sys.exit(_against(options.against))
     workdir = STATE / "bench"
@@ -184,16 +185,11 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
 
 
 def _load(stack: Stack, options: argparse.Namespace) -> None:
-    """Each guarantee has a maximum of its own, by the same rules: from a full topic, as for throughput."""
     stack.create_topics(latency.TOPICS)
-    common = ("--parallelism", "1", "--state-backend", options.backend, *_LATENCY_OPTIONS, *options.job_options.split())
-    if not options.max_rate:
-        throughput.prefill(stack, options.events, options.compact)
+    common = _under_load(options)
     print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
     for guarantee in ("at-least-once", "exactly-once"):
-        maximum = options.max_rate or throughput.measure(
-            stack, options.events, f"load-{guarantee}", *common, "--guarantee", guarantee, "--rules", str(latency.RULES)
-        ).events_per_s  # fmt: skip
+        maximum = _greatest_rate(stack, options, guarantee)
         print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
         print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")
 
@@ -202,6 +198,26 @@ def _load(stack: Stack, options: argparse.Namespace) -> None:
 
         for result in latency.against_load(at, maximum, [share / 100 for share in options.loads], options.seconds):
             print(result.line(), flush=True)
+
+
+def _under_load(options: argparse.Namespace) -> tuple[str, ...]:
+    return ("--parallelism", "1", "--state-backend", options.backend, *_LATENCY_OPTIONS, *options.job_options.split())
+
+
+def _greatest_rate(stack: Stack, options: argparse.Namespace, guarantee: str) -> float:
+    """Of the job under `_under_load`, by the same rules, from a full topic, as for throughput: each guarantee has a maximum of its own."""
+    if options.max_rate:
+        return float(options.max_rate)
+    throughput.prefill(stack, options.events, options.compact)
+    how = ("--guarantee", guarantee, "--rules", str(latency.RULES))
+    runs = [throughput.measure(stack, options.events, f"greatest-{guarantee}-{run}", *_under_load(options), *how) for run in range(2)]
+    return runs[-1].events_per_s  # behind one in which the JVM still compiles
+
+
+def _soak(stack: Stack, options: argparse.Namespace) -> None:
+    maximum = _greatest_rate(stack, options, curves.EXACTLY_ONCE)
+    print(f"\nat most {maximum:,.0f} events/s with {options.backend}, parallelism 1, thread mode", flush=True)
+    soak.run(stack, round(maximum * _SOAK_LOAD), options.seconds, _under_load(options))
 
 
 def _alerts(stack: Stack, options: argparse.Namespace) -> None:
@@ -306,9 +322,9 @@ def _yardstick() -> float:
 _PARTS = {
     "latency": _latency, "load": _load, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
     "skew": _skew, "costs": _costs, "peers": _peers, "curves": _curves, "tries": _tries,
-    "crossing": _crossing,
+    "crossing": _crossing, "soak": _soak,
 }  # fmt: skip
-_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing"}
+_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing", "soak"}
 """Parts that run only by --only: these take long, and peers installs what nothing else needs."""
 _CHOICES: dict[str, Collection[str]] = {"curves": curves.SETTINGS, "tries": VARIATIONS}
 """Parts that --settings chooses from."""

@@ -32,7 +32,8 @@ SUMS = {
 @pytest.fixture(scope="module")
 def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     destinations = ",".join((*Topics.destinations, "extra.*"))
-    with running_job(stack, "restored", tmp_path_factory.mktemp("restored"), "--destinations", destinations) as running:
+    options = ("--destinations", destinations, "--order-heap-bytes", "100000")  # some of what waits is in the state, and some is not
+    with running_job(stack, "restored", tmp_path_factory.mktemp("restored"), *options) as running:
         yield running
 
 

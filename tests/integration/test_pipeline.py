@@ -1,6 +1,7 @@
 """The same graph as in production (jobs/pipeline.py) on Flink's mini cluster: files stand for Kafka, all else is real.
 
-One run over one small stream, drawn here; each test looks at one output.
+Two runs over one small stream, drawn here, in one of which most of what waits for its turn is too much for the heap; each test looks
+at one output.
 
     time (s)   0     1     2     3     4      5
     s-1        view              order(dup.)  payment      arrives: payment, view, order, order again
@@ -53,11 +54,12 @@ ORDER, TWO_CATEGORIES = order("e-4", "s-1", 4, toys=60_000), order("e-1", "s-ü"
 MALFORMED = b"\xff\xff\xff"
 
 
-@pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+@pytest.fixture(scope="module", params=[None, 700], ids=["order on the heap", "order partly in state"])
+def outputs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    heap = {} if request.param is None else {"order_heap_bytes": request.param}
     records = [(event.SerializeToString(), event.event_time_ms) for event in (PAYMENT, VIEW, ORDER, TWO_CATEGORIES, ORDER)]
     records.append((MALFORMED, BASE_MS + 2000))
-    return mini.run(tmp_path_factory.mktemp("pipeline"), records, mini.settings(window_ms=4_000, slide_ms=2_000))
+    return mini.run(tmp_path_factory.mktemp("pipeline"), records, mini.settings(window_ms=4_000, slide_ms=2_000, **heap))
 
 
 def header(row: dict[str, Any], name: str) -> str:

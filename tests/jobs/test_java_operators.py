@@ -15,7 +15,7 @@ from pyflink.java_gateway import get_gateway
 from jobs import java_operators
 jvm = get_gateway().jvm
 references, configuration = get_gateway().new_array(jvm.Object, 0), jvm.org.apache.flink.configuration.Configuration()
-for name in ("KeepEventTime", "PackEvents", "UnpackRouted", "WithoutEventTime"):
+for name in ("KeepEventTime", "OrderSessions", "PackEvents", "UnpackRouted", "WithoutEventTime"):
     operator = jvm.org.apache.flink.table.runtime.generated.GeneratedOperator(name, java_operators.source(name), references, configuration)
     compiled = operator.compile(jvm.Thread.currentThread().getContextClassLoader())
     print(compiled.getSuperclass().getSimpleName(), *sorted(method.getName() for method in compiled.getDeclaredMethods()))
@@ -31,8 +31,9 @@ def test_they_compile() -> None:
         env={**plain, "JAVA_HOME": str(JAVA_HOME), "PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    keep, pack, unpack, without = (line.split() for line in done.stdout.splitlines())
+    keep, order, pack, unpack, without = (line.split() for line in done.stdout.splitlines())
     assert {"AbstractStreamOperator", "initializeState", "processElement", "processWatermark", "snapshotState"} <= set(keep)
+    assert {"AbstractStreamOperator", "initializeState", "processElement", "processWatermark", "snapshotState"} <= set(order)
     assert {"processElement", "processWatermark", "processWatermarkStatus", "prepareSnapshotPreBarrier", "finish"} <= set(pack)
     assert {"AbstractStreamOperator", "processElement"} <= set(unpack)
     assert {"processElement", "processWatermark", "processWatermarkStatus"} <= set(without)

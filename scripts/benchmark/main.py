@@ -22,6 +22,7 @@ from scripts.benchmark import alerts, costs, crossing, curves, insights, latency
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
+from scripts.benchmark.spread import spread
 from scripts.benchmark.variations import VARIATIONS
 from scripts.stack import Stack, StackError
 from scripts.stack.paths import STATE
@@ -40,6 +41,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
     parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up, rounds of tries; medians are shown (default: 1)")
+    parser.add_argument(
+        "--warm-ups", type=int, default=0, help="runs of each throughput set-up before those that count, on the same JVMs (default: 0)"
+    )
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     lengths = ", ".join(f"{seconds} for --only {name}" for name, seconds in _LENGTHS.items())
     parser.add_argument("--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {lengths})")
@@ -162,10 +166,12 @@ def _throughput(stack: Stack, options: argparse.Namespace) -> None:
     threads = []
     for number, (parallelism, mode, backend) in enumerate(options.set_ups):
         job_options = ("--parallelism", parallelism, "--python-mode", mode, "--state-backend", backend, *options.job_options.split())
-        runs = [throughput.measure(stack, options.events, f"bench-{number}-{run}", *job_options) for run in range(options.runs)]
-        rate = statistics.median(run.events_per_s for run in runs)
-        cpu = statistics.median(run.cpu_us_per_event for run in runs)
-        print(f"| {parallelism} | {mode} | {backend} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+        every = range(options.warm_ups + options.runs)
+        runs = [throughput.measure(stack, options.events, f"bench-{number}-{run}", *job_options) for run in every][options.warm_ups :]
+        rate = spread([run.events_per_s for run in runs], 0)
+        cpu_us = [run.cpu_us_per_event for run in runs]
+        per_core = 1e6 / statistics.median(cpu_us)
+        print(f"| {parallelism} | {mode} | {backend} | {rate} | {spread(cpu_us, 1)} | {per_core:,.0f} |", flush=True)
         costliest = list(runs[-1].cpu_us_by_thread.items())[:_THREADS_SHOWN]
         threads.append(f"{parallelism}, {mode}, {backend}: " + ", ".join(f"{name} {cost:.1f}" for name, cost in costliest))
     print("\nThreads that cost most, CPU us/event\n")

@@ -29,7 +29,7 @@ def test_what_was_late_before_a_restore_is_late_behind_it(stack: Stack, tmp_path
     event time   older   punctual   younger
     arrives        2        1          3         the job is stopped and restored between 1 and 2
     """
-    with running_job(stack, "eventtime", tmp_path) as job:
+    with running_job(stack, "eventtime", tmp_path, *RULES_ONLY) as job:
         punctual = order(200)
         send(job, punctual)
         wait_until(lambda: punctual.event_id in job.routed_ids("orders"), "the first order: the watermark has passed it")

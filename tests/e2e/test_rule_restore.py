@@ -15,7 +15,7 @@ from kafka.admin import KafkaAdminClient
 from jobs.settings import Topics
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, header, now_ms, order, rules_folder, running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, Job, header, now_ms, order, rules_folder, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,8 @@ SUMS = {
 @pytest.fixture(scope="module")
 def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     destinations = ",".join((*Topics.destinations, "extra.*"))
-    options = ("--destinations", destinations, "--order-heap-bytes", "100000")  # some of what waits is in the state, and some is not
+    heap = ("--order-heap-bytes", "100000")  # some of what waits for its turn is in the state, and some is not
+    options = (*RULES_ONLY, "--destinations", destinations, *heap)
     with running_job(stack, "restored", tmp_path_factory.mktemp("restored"), *options) as running:
         yield running
 

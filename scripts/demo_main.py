@@ -39,10 +39,13 @@ def main() -> None:
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui,
                       json_logs=options.json_logs)  # fmt: skip
         print("Starting Kafka and Flink", file=sys.stderr)
-        with stack:
+        stack.up(wait_for_flink=False)
+        try:
             _run(stack, options)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             print("Ending Kafka and Flink", file=sys.stderr)
+        finally:
+            stack.down()
     except StackError as error:
         sys.exit(f"millrace: {error}")
     except KeyboardInterrupt:

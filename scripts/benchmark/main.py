@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 from shop.v1.events_pb2 import Event
 
+from jobs.settings import Guarantee
 from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, soak, throughput, tries
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
@@ -56,6 +57,9 @@ def main() -> None:
     )
     parser.add_argument(
         "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="of --only load and soak (default: hashmap)"
+    )
+    parser.add_argument(
+        "--guarantees", default=",".join(Guarantee), type=_some_of([*Guarantee]), metavar="A,B", help="for --only load (default: both)"
     )
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
@@ -194,7 +198,7 @@ def _load(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
     common = _under_load(options)
     print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
-    for guarantee in ("at-least-once", "exactly-once"):
+    for guarantee in options.guarantees:
         maximum = _greatest_rate(stack, options, guarantee)
         print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
         print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")

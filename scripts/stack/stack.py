@@ -102,26 +102,30 @@ class Stack:
         """The names of the JobManagers' processes."""
         return ("jobmanager", *(f"jobmanager-{number + 2}" for number in range(self.standbys)))
 
-    def up(self) -> None:
-        """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
+    def up(self, *, wait_for_flink: bool = True) -> None:
+        """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then.
+
+        Args:
+            wait_for_flink: False: return once Kafka answers. A job can be submitted then: that takes longer than Flink's start.
+        """
         jars.ensure()
         managers = _JOB_MANAGER_MB * (1 + self.standbys) + _TASK_MANAGER_MB * self.parallelism
         require_memory(_KAFKA_MB * self.brokers + managers + (_ZOOKEEPER_MB if self.standbys else 0))
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
         self.ui_ports = (self.ui_port, *(free_port() for _ in range(self.standbys)))
         try:
-            self.up_kafka()
+            brokers = self._start_kafka()
             self._start_flink()
+            self._wait_for_kafka(brokers)
+            if wait_for_flink:
+                wait_until(self._all_slots, self.processes, "Flink", 90)
         except BaseException:
             self.down()
             raise
 
     def up_kafka(self) -> None:
         """Starts Kafka alone, on the data that it left if it ran before, and waits until it answers. Raises StackError."""
-        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
-        self.broker_ports = self.broker_ports or (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        self._start_kafka()
+        self._wait_for_kafka(self._start_kafka())
 
     def down(self) -> None:
         """Stops all that was started."""
@@ -152,12 +156,17 @@ class Stack:
 
     # -- Kafka --------------------------------------------------------------------------------------------------------------
 
-    def _start_kafka(self) -> None:
+    def _start_kafka(self) -> list[Running]:
+        self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
+        self.broker_ports = self.broker_ports or (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
+        self.workdir.mkdir(parents=True, exist_ok=True)
         if self.secured_users and self.security is None:
             self.security = Security.made(self.workdir / "security", {*self._hosts, "localhost"}, self.secured_users)
         kafka.configure(self.nodes(), self.security)
-        started = [self.start_broker(node.node_id) for node in self.nodes()]
-        wait_until(lambda: topics.answers(self.admin, self.brokers), started, "Kafka", 90)
+        return [self.start_broker(node.node_id) for node in self.nodes()]
+
+    def _wait_for_kafka(self, brokers: list[Running]) -> None:
+        wait_until(lambda: topics.answers(self.admin, self.brokers), brokers, "Kafka", 90)
 
     def nodes(self) -> list[kafka.Node]:
         """Kafka's nodes, as they were planned."""
@@ -193,7 +202,6 @@ class Stack:
             self.start_job_manager(name)
         for index in range(self.parallelism):
             self.start_task_manager(f"taskmanager-{index + 1}")
-        wait_until(self._all_slots, self.processes, "Flink", 90)
 
     def start_job_manager(self, name: str = "jobmanager") -> Running:
         """Starts a JobManager. Without high availability it knows no job: `submit` one with its newest checkpoint."""

@@ -39,7 +39,7 @@ def main() -> None:
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a job without state would read yesterday's events again
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui, attached=False,
                       json_logs=options.json_logs)  # fmt: skip
-        stack.up()
+        stack.up(wait_for_flink=options.no_job)
         stack.create_topics()
         if not options.no_job:
             stack.wait_running(stack.submit())

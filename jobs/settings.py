@@ -161,10 +161,13 @@ class Topics:
         """Output, compacted: key = category, value = its trending products."""
         return self.prefix + "trending.by-category"
 
+    def sales_insights(self) -> tuple[str, ...]:
+        """The topics of the sales insight and its parts."""
+        return (self.sales, self.sales_per_minute, self.top_products, self.funnel, self.sessions)
+
     def insights(self) -> tuple[str, ...]:
         """The topics of all insights."""
-        sales = (self.sales, self.sales_per_minute, self.top_products, self.funnel, self.sessions)
-        return (*sales, self.fraud_alerts, self.product_recommendations, self.user_recommendations, self.trending)
+        return (*self.sales_insights(), self.fraud_alerts, self.product_recommendations, self.user_recommendations, self.trending)
 
     def own(self) -> frozenset[str]:
         """The topics that rules must not route to: a loop, or a form of their own."""
@@ -372,12 +375,12 @@ class Settings:
     def insight_topics(self) -> tuple[str, ...]:
         """The topics of the insights that are switched on."""
         topics = self.topics
+        parts = {
+            topics.sales_per_minute: self.totals, topics.top_products: self.top_products, topics.funnel: self.funnel,
+            topics.sessions: self.closed_sessions,
+        }  # fmt: skip
         written = {
-            topics.sales: self.sales,
-            topics.sales_per_minute: self.sales and self.totals,
-            topics.top_products: self.sales and self.top_products,
-            topics.funnel: self.sales and self.funnel,
-            topics.sessions: self.sales and self.closed_sessions,
+            **{topic: self.sales and parts.get(topic, True) for topic in topics.sales_insights()},
             topics.fraud_alerts: self.fraud,
             **dict.fromkeys((topics.product_recommendations, topics.user_recommendations, topics.trending), self.recommendations),
         }

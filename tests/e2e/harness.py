@@ -31,6 +31,9 @@ AGREED = (
 
 RULES_ONLY = ("--no-sales", "--no-recommendations")
 """Options of a job whose rules are looked at: half of the time until it runs is for the windows."""
+FEW_WINDOWS = ("--no-totals", "--no-top-products", "--no-funnel", "--no-fraud", "--no-recommendations")
+"""Options of a job with one sliding window and the sessions, where it matters what becomes of windows, and not of which."""
+_OFF = ("--no-sales", "--no-totals", "--no-top-products", "--no-funnel", "--no-closed-sessions")
 
 
 @dataclass
@@ -78,7 +81,7 @@ class Job:
         """
         truth = ["--rules", str(rules), *([] if ledger is None else ["--ledger", str(ledger)])]
         truth += ["--from-topic"] if ledger is None or from_topic else []
-        truth += ["--no-sales"] if "--no-sales" in self.options else []
+        truth += [option for option in self.options if option in _OFF]
         _run("scripts.checker.verify", "--bootstrap", self.stack.bootstrap, "--topic-prefix", self.topics.prefix, *truth, *AGREED,
              "--windows-closed", "all", "--wait", "120", *options)  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.control.main import main
 from scripts.stack import Stack
-from tests.e2e.harness import running_job, wait_until
+from tests.e2e.harness import RULES_ONLY, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ def test_a_standby_takes_over(available: Stack, tmp_path: Path, capsys: pytest.C
     with running_job(available, "some", tmp_path, "--no-heartbeat", "--no-sales", "--no-fraud", "--no-recommendations"):
         pass
     load = ("--rate", "500", "--for", "600", "--seed", "9", "--duplicates", "0.02", "--malformed", "0.01")
-    with running_job(available, "available", tmp_path / "ledgers") as job:
+    with running_job(available, "available", tmp_path / "ledgers", *RULES_ONLY) as job:
         with job.generating(*load) as ledger:
             wait_until(lambda: len(job.routed_ids("session-activity")) > 500, "output before")
             assert job.restarts() == 0, "all modules were found"

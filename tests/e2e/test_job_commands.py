@@ -13,7 +13,7 @@ from jobs.shipping import copy_release
 from scripts.control.main import main
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
-from tests.e2e.harness import Job, header, running_job, wait_until
+from tests.e2e.harness import FEW_WINDOWS, Job, header, running_job, wait_until
 from tests.e2e.task_managers import task_managers
 
 pytestmark = pytest.mark.e2e
@@ -63,7 +63,7 @@ def test_code_and_size_change_under_load(stack: Stack, tmp_path: Path, capsys: p
         found = [b"NEW: not" in header(each, "detail") for each in malformed(job)[since:]]
         return any(found)
 
-    with running_job(stack, "changed", tmp_path / "ledgers") as job:
+    with running_job(stack, "changed", tmp_path / "ledgers", *FEW_WINDOWS) as job:
         with job.generating(*_LOAD) as ledger:
             first, managers_before = job.job_id, managers()
             (listed,) = [each for each in command(job, capsys, "list") if each["job_id"] == first]

@@ -9,6 +9,7 @@ import argparse
 import platform
 import re
 import shutil
+import signal
 import statistics
 import sys
 import timeit
@@ -84,6 +85,7 @@ def main() -> None:
     options.seconds = options.seconds or _LENGTHS.get(options.only, _SECONDS)
     if options.against:
         sys.exit(_against(options.against))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else Kafka and Flink would outlive it
     workdir = STATE / "bench"
     shutil.rmtree(workdir, ignore_errors=True)
     print(_machine(), flush=True, file=sys.stderr if options.only == "costs" else sys.stdout)  # that one prints a file

@@ -27,10 +27,12 @@ _HEAP: Final = "Status.JVM.Memory.Heap.Used"
 
 @dataclass
 class Samples:
-    """What was seen in one stretch. `checkpoints`: number -> duration in ms and size of the state in bytes."""
+    """What was seen in one stretch. `cpu_s`: time, and CPU seconds of all processes until then; `checkpoints`: number -> duration in ms and
+    size of the state in bytes."""
 
     at_once_ms: list[float] = field(default_factory=list)
     ordered_ms: list[float] = field(default_factory=list)
+    cpu_s: list[tuple[float, float]] = field(default_factory=list)
     memory_bytes: list[int] = field(default_factory=list)
     heap_bytes: list[int] = field(default_factory=list)
     checkpoints: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Stretch:
     at_once_p99_ms: float
     ordered_p50_ms: float
     ordered_p99_ms: float
+    cores: float
     memory_mib: float
     heap_mib: float
     checkpoint_ms: float
@@ -61,6 +64,7 @@ class Stretch:
             at_once_p99_ms=latency.percentile(samples.at_once_ms, 0.99),
             ordered_p50_ms=latency.percentile(samples.ordered_ms, 0.50),
             ordered_p99_ms=latency.percentile(samples.ordered_ms, 0.99),
+            cores=_slope(samples.cpu_s),
             memory_mib=max(samples.memory_bytes, default=0) / _MIB,
             heap_mib=min(samples.heap_bytes, default=0) / _MIB,
             checkpoint_ms=latency.percentile(durations, 0.5),
@@ -71,10 +75,11 @@ class Stretch:
 
 COLUMNS: Final = {
     "at_once_p50_ms": "at once: p50, ms", "at_once_p99_ms": "p99", "ordered_p50_ms": "session order: p50, ms", "ordered_p99_ms": "p99",
-    "memory_mib": "TaskManager and Python, MiB", "heap_mib": "heap behind a collection, MiB", "checkpoint_ms": "checkpoint p50, ms",
+    "cores": "cores used", "memory_mib": "TaskManager and Python, MiB", "heap_mib": "heap behind a collection, MiB", "checkpoint_ms": "checkpoint p50, ms",
     "checkpoint_most_ms": "longest", "state_mib": "state, MiB",
 }  # fmt: skip
 """Of the table: field of a stretch -> its heading."""
+_DIGITS: Final = {"cores": 2}
 
 
 def run(stack: Stack, rate: int, seconds: int, options: Sequence[str]) -> None:
@@ -100,7 +105,11 @@ def run(stack: Stack, rate: int, seconds: int, options: Sequence[str]) -> None:
 
 def line(stretch: Stretch, until_min: float, due: float) -> str:
     """A row of the Markdown table. `due`: events that the generator had to send in the stretch."""
-    cells = [f"{until_min:.1f}", f"{stretch.events / due:.1%}", *(f"{getattr(stretch, name):,.0f}" for name in COLUMNS)]
+    cells = [
+        f"{until_min:.1f}",
+        f"{stretch.events / due:.1%}",
+        *(f"{getattr(stretch, name):,.{_DIGITS.get(name, 0)}f}" for name in COLUMNS),
+    ]
     return f"| {' | '.join(cells)} |"
 
 
@@ -112,6 +121,14 @@ def verdict(stretches: Sequence[Stretch]) -> str:
         first, last = (statistics.median(getattr(each, name) for each in part) for part in (stretches[:third], stretches[-third:]))
         ratios.append(f"{heading.removesuffix(', ms').removesuffix(', MiB')} {last / first:.2f}" if first else f"{heading} -")
     return "Last third of the first: " + ", ".join(ratios)
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """How much the second grows by the first, from the first point to the last; NaN of fewer than two."""
+    if len(points) < 2:
+        return float("nan")
+    (began, before), (ended, after) = points[0], points[-1]
+    return (after - before) / (ended - began)
 
 
 def _stretches(stack: Stack, job_id: str, length_s: float) -> Iterator[Samples]:
@@ -148,6 +165,7 @@ def _watching(stack: Stack, job_id: str, samples: Samples) -> Iterator[None]:
 
 
 def _look(stack: Stack, job_id: str, samples: Samples) -> None:
+    samples.cpu_s.append((time.monotonic(), cpu.total_s(stack)))
     samples.memory_bytes.append(cpu.memory_bytes([each for each in stack.processes if each.name.startswith("taskmanager")]))
     heaps: list[Any] = [
         stack.rest(f"/taskmanagers/{each['id']}/metrics?get={_HEAP}") for each in stack.rest("/taskmanagers")["taskmanagers"]

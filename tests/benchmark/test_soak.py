@@ -10,6 +10,7 @@ MIB = 2**20
 SAMPLES = Samples(
     at_once_ms=[float(each) for each in range(100)],
     ordered_ms=[500.0 + each for each in range(200)],
+    cpu_s=[(10.0, 100.0), (15.0, 104.0), (30.0, 130.0)],
     memory_bytes=[900 * MIB, 1_000 * MIB],
     heap_bytes=[300 * MIB, 120 * MIB, 250 * MIB],
     checkpoints={7: (100, 10 * MIB), 8: (120, 20 * MIB), 9: (900, 30 * MIB)},
@@ -18,12 +19,12 @@ SAMPLES = Samples(
 
 def test_a_stretch() -> None:
     found = Stretch.of(SAMPLES)
-    assert found == Stretch(100, 50, 99, 600, 698, 1_000, 120, 120, 900, 20)
-    assert line(found, 2.5, 125) == "| 2.5 | 80.0% | 50 | 99 | 600 | 698 | 1,000 | 120 | 120 | 900 | 20 |"
+    assert found == Stretch(100, 50, 99, 600, 698, 1.5, 1_000, 120, 120, 900, 20)
+    assert line(found, 2.5, 125) == "| 2.5 | 80.0% | 50 | 99 | 600 | 698 | 1.50 | 1,000 | 120 | 120 | 900 | 20 |"
 
 
 def test_nothing_was_seen() -> None:
-    assert line(Stretch.of(Samples()), 2.5, 100) == "| 2.5 | 0.0% | nan | nan | nan | nan | 0 | 0 | nan | nan | nan |"
+    assert line(Stretch.of(Samples()), 2.5, 100) == "| 2.5 | 0.0% | nan | nan | nan | nan | nan | 0 | 0 | nan | nan | nan |"
 
 
 def test_the_end_against_the_beginning() -> None:

@@ -75,8 +75,8 @@ class Stretch:
 
 COLUMNS: Final = {
     "at_once_p50_ms": "at once: p50, ms", "at_once_p99_ms": "p99", "ordered_p50_ms": "session order: p50, ms", "ordered_p99_ms": "p99",
-    "cores": "cores used", "memory_mib": "TaskManager and Python, MiB", "heap_mib": "heap behind a collection, MiB", "checkpoint_ms": "checkpoint p50, ms",
-    "checkpoint_most_ms": "longest", "state_mib": "state, MiB",
+    "cores": "cores used", "memory_mib": "TaskManager and Python, MiB", "heap_mib": "heap at its least, MiB",
+    "checkpoint_ms": "checkpoint p50, ms", "checkpoint_most_ms": "longest", "state_mib": "state, MiB",
 }  # fmt: skip
 """Of the table: field of a stretch -> its heading."""
 _DIGITS: Final = {"cores": 2}

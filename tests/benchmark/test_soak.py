@@ -32,6 +32,6 @@ def test_the_end_against_the_beginning() -> None:
     flat = Stretch.of(SAMPLES)
     grown = replace(flat, heap_mib=180, ordered_p99_ms=698 * 2)
     found = verdict([flat, replace(flat, heap_mib=900), flat, flat, flat, flat, grown, grown, replace(grown, memory_mib=1)])
-    assert "heap behind a collection 1.50" in found
+    assert "heap at its least 1.50" in found
     assert "p99 2.00" in found
     assert "TaskManager and Python 1.00" in found

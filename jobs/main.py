@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 ROOT = Path(__file__).resolve().parent.parent
 # `flink run -py` puts this file's folder on the path, and not the project's.
@@ -38,6 +39,19 @@ def parse(arguments: Sequence[str]) -> Settings:
     return command_line.parse(Settings, arguments, prog="flink run -py jobs/main.py", description=description)
 
 
+_ROCKSDB: Final = {
+    # De-duplication asks for keys that are mostly not there: a bloom filter answers that without a read.
+    "state.backend.rocksdb.use-bloom-filter": "true",
+    # In parts: the filter of one large file is larger than what one of the block cache's 64 shards holds, from some three million ids on.
+    # Then it is read from the file anew for each look-up, and the job stands.
+    "state.backend.rocksdb.memory.partitioned-index-filters": "true",
+    # Each checkpoint makes a small file. By levels, every fourth of them is merged with all ids that are remembered: minutes of CPU time
+    # for each minute, once there are enough. Files of like size are merged here: an id is rewritten a few times, and not for ever.
+    "state.backend.rocksdb.compaction.style": "UNIVERSAL",
+}
+"""What millions of ids need (docs/benchmarks.md, "Soak"). The job's and not the cluster's, so that it holds wherever the job runs."""
+
+
 def configuration(settings: Settings) -> Configuration:
     """What the job asks of Flink, over what the cluster's configuration says."""
     options = {
@@ -64,6 +78,9 @@ def configuration(settings: Settings) -> Configuration:
         "state.backend.type": str(settings.state_backend),
         "execution.checkpointing.incremental": "true",
         "table.exec.state.ttl": f"{settings.memory_ms}ms",
+        **_ROCKSDB,
+        # What has expired goes when its file is merged, and a large old one may wait for that: so long at the most.
+        "state.backend.rocksdb.compaction.filter.periodic-compaction-time": f"{settings.memory_ms}ms",
         "table.local-time-zone": "UTC",
         # Views that several sinks use are planned once: without this, there is one de-duplication per sink.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",

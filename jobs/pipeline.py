@@ -154,7 +154,7 @@ def _split_off_late(tables: StreamTableEnvironment, statements: StatementSet, se
 
 
 def _order(tables: StreamTableEnvironment, statements: StatementSet, settings: Settings) -> None:
-    """5. Orders and numbers the events of each session, then routes them."""
+    """5. Orders and numbers the events of each session, then routes them. (jobs/session_order.py puts a faster operator behind OVER.)"""
     more = recommendations.session_columns(tables, "so_far") if settings.recommendations else {}
     columns = "".join(f", {expression} AS {name}" for name, expression in more.items())
     # COALESCE changes no value: it is the column that savepoints of 0.1.0 have in the operator's state.

@@ -118,6 +118,12 @@ def test_what_is_said_of_flink_stands_over_the_choice_of_the_job() -> None:
     assert main.configuration(other).to_dict() == chosen | changed
 
 
+def test_what_is_forgotten_is_merged_away_as_soon() -> None:
+    chosen = main.configuration(Settings(memory_ms=5_000)).to_dict()
+    merged = chosen["state.backend.rocksdb.compaction.filter.periodic-compaction-time"]
+    assert (merged, chosen["table.exec.state.ttl"]) == ("5000ms", "5000ms")
+
+
 def test_properties_are_given_one_by_one() -> None:
     arguments = ["--kafka-property", "acks=1", "--kafka-property", "ssl.cipher.suites=a,b"]
     assert main.parse(arguments).kafka_property == ("acks=1", "ssl.cipher.suites=a,b")

@@ -127,7 +127,7 @@ def _point(
     stack: Stack, rate: int, seconds: int, setting: Setting, value: int, name: str, warm_up_s: int, options: Sequence[str]
 ) -> Point:  # fmt: skip
     marks: list[tuple[float, float]] = []
-    with _job(stack, setting.guarantee, f"curve-{name}-{value}", options):
+    with running(stack, setting.guarantee, f"curve-{name}-{value}", options):
         found = latency.at_rate(
             stack, rate, seconds, setting.guarantee, warm_up_s, lambda: marks.append((time.monotonic(), cpu.total_s(stack)))
         )  # fmt: skip
@@ -138,10 +138,11 @@ def _point(
 
 
 @contextmanager
-def _job(stack: Stack, guarantee: str, group_id: str, options: Sequence[str]) -> Iterator[None]:
+def running(stack: Stack, guarantee: str, group_id: str, options: Sequence[str]) -> Iterator[str]:
+    """The latency job runs while the block does, which is given its id; it ends without transactions that are left open."""
     job_id = latency.submit(stack, guarantee, group_id, *options)
     try:
-        yield
+        yield job_id
         if guarantee == EXACTLY_ONCE:
             with suppress(StackError):  # a cancelled job leaves transactions open; what was measured is measured
                 stack.stop_with_savepoint(job_id)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from scripts.benchmark import cpu, latency
-from scripts.benchmark.curves import EXACTLY_ONCE
-from scripts.stack import Stack, StackError
+from scripts.benchmark.curves import EXACTLY_ONCE, running
+from scripts.stack import Stack
 
 SECONDS: Final = 1_800
 STRETCHES: Final = 12
@@ -40,7 +40,8 @@ class Samples:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One line of the table. `heap_mib`: the least that was in use, so what is left behind a collection; NaN where nothing was seen."""
+    """One line of the table. `heap_mib`: the least that was in use, so what is left behind a collection. NaN, and 0 MiB, where nothing was
+    seen."""
 
     events: int
     at_once_p50_ms: float
@@ -88,18 +89,13 @@ def run(stack: Stack, rate: int, seconds: int, options: Sequence[str]) -> None:
     length_s = seconds / STRETCHES
     print(f"\nSoak: {rate:,} events/s for {seconds / 60:.0f} minutes, exactly-once, all insights, in stretches of {length_s:.0f} s\n")
     print(f"| until, min | kept up | {' | '.join(COLUMNS.values())} |\n|{'---|' * (len(COLUMNS) + 2)}", flush=True)
-    job_id = latency.submit(stack, EXACTLY_ONCE, "soak", *options)
     stretches: list[Stretch] = []
-    try:
+    with running(stack, EXACTLY_ONCE, "soak", options) as job_id:
         with latency.generate(stack, rate, _WARM_UP_S + seconds + 30):
             for number, samples in enumerate(_stretches(stack, job_id, length_s)):
                 stretches.append(Stretch.of(samples))
                 print(line(stretches[-1], (number + 1) * length_s / 60, rate * length_s), flush=True)
-        restarts = stack.rest(f"/jobs/{job_id}/metrics?get=numRestarts")[0]["value"]
-        with suppress(StackError):  # a cancelled job leaves transactions open; what was measured is measured
-            stack.stop_with_savepoint(job_id)
-    finally:
-        stack.cancel(job_id)
+        restarts = stack.cluster.restarts(job_id)
     print(f"\n{verdict(stretches)}\nrestarts: {restarts}", flush=True)
 
 
@@ -152,7 +148,7 @@ def _watching(stack: Stack, job_id: str, samples: Samples) -> Iterator[None]:
 
     def watch() -> None:
         while not ended.wait(_SAMPLE_S):
-            with suppress(StackError):
+            with suppress(OSError):  # Flink does not answer in time: the next look will do
                 _look(stack, job_id, samples)
 
     thread = threading.Thread(target=watch)

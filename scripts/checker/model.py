@@ -16,7 +16,9 @@ PER_MINUTE = "sales.per-minute"
 TOP_PRODUCTS = "sales.top-products"
 FUNNEL = "funnel.by-category"
 SESSIONS = "sessions.closed"
-SALES_PARTS = {"totals": PER_MINUTE, "top_products": TOP_PRODUCTS, "funnel": FUNNEL, "closed_sessions": SESSIONS}
+SALES_PARTS = {
+    "--no-totals": PER_MINUTE, "--no-top-products": TOP_PRODUCTS, "--no-funnel": FUNNEL, "--no-closed-sessions": SESSIONS,
+}  # fmt: skip
 """Option of the job (and of the checker) that switches a part of the sales insights off -> its topic."""
 SALES_INSIGHTS = tuple(SALES_PARTS.values())
 BY_PRODUCT = "recommendations.by-product"

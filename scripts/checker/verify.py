@@ -75,8 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--window-ms", type=int, default=default.window_ms)
     parser.add_argument("--slide-ms", type=int, default=default.slide_ms)
     parser.add_argument("--sales", action=argparse.BooleanOptionalAction, default=True, help="the job has the sales insights")
-    for name, topic in SALES_PARTS.items():
-        parser.add_argument(f"--no-{name.replace('_', '-')}", dest=name, action="store_false", help=f"the job does not write {topic}")
+    for option, topic in SALES_PARTS.items():
+        parser.add_argument(
+            option, dest="switched_off", action="append_const", const=topic, default=[], help=f"the job does not write {topic}"
+        )
     parser.add_argument(
         "--recommendations", action=argparse.BooleanOptionalAction, default=False, help="check recommendations and trends as well"
     )
@@ -186,9 +188,8 @@ def _verify(args: argparse.Namespace) -> Report:
     ledgers = [read_ledger(path) for path in args.ledger]
     from_topic = args.from_topic or not ledgers or not all(ledger.complete for ledger in ledgers)
     named = {topic for rule in rules for topic in rule.topics}
-    switched_off = frozenset(topic for name, topic in SALES_PARTS.items() if not getattr(args, name))
     needed = {LATE, DEAD_LETTERS, *named} | ({EVENTS} if from_topic else set())
-    needed |= {SALES, *SALES_INSIGHTS} - switched_off if args.sales else set()
+    needed |= {SALES, *SALES_INSIGHTS} - {*args.switched_off} if args.sales else set()
     needed |= set(RECOMMENDATIONS) if args.recommendations else set()
     needs = replace(access.checker(Topics()), read=tuple(args.topic_prefix + topic for topic in sorted(needed)))
     reader = TopicReader(access.brokers(args, needs), {args.topic_prefix + topic for topic in needed | {FRAUD_ALERTS, *USUAL_DESTINATIONS}})
@@ -199,7 +200,7 @@ def _verify(args: argparse.Namespace) -> Report:
         window_ms=args.window_ms,
         slide_ms=args.slide_ms,
         sales=args.sales,
-        switched_off=switched_off,
+        switched_off=frozenset(args.switched_off),
         recommendations=args.recommendations,
         **{name: getattr(args, name) for name in _LENGTHS},
         exactly_once=args.guarantee == "exactly-once",

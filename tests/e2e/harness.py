@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from shop.v1.events_pb2 import Event, OrderPlaced
 
 from jobs.settings import Topics
+from scripts.checker.model import SALES_PARTS
 from scripts.outputs.headers import headers
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
@@ -33,7 +34,7 @@ RULES_ONLY = ("--no-sales", "--no-recommendations")
 """Options of a job whose rules are looked at: half of the time until it runs is for the windows."""
 FEW_WINDOWS = ("--no-totals", "--no-top-products", "--no-funnel", "--no-fraud", "--no-recommendations")
 """Options of a job with one sliding window and the sessions, where it matters what becomes of windows, and not of which."""
-_OFF = ("--no-sales", "--no-totals", "--no-top-products", "--no-funnel", "--no-closed-sessions")
+_OFF = ("--no-sales", *SALES_PARTS)
 
 
 @dataclass

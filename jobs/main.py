@@ -177,9 +177,10 @@ def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
     if router.topics is not None:
         _make_topics(router)
     pipeline.build(env, table_env, router, settings).attach_as_datastream()
-    session_order.install(env, settings)
-    operators.assign_uids(env)
-    operators.flush_rarely(env, but_to=pipeline.URGENT_SINKS, every_ms=settings.insight_buffer_timeout_ms)
+    graph = operators.all_of(env)
+    session_order.install(graph, settings)
+    operators.assign_uids(graph)
+    operators.flush_rarely(graph, but_to=pipeline.URGENT_SINKS, every_ms=settings.insight_buffer_timeout_ms)
     env.execute("millrace")
 
 

@@ -6,24 +6,26 @@ RocksDB, eight accesses to the state for each event were half of the CPU time of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 
-from jobs import java_operators, operators
+from jobs import java_operators
 from jobs.settings import Settings
 
 _REPLACED: Final = "RowTimeUnboundedPrecedingOverFunctionV2"
 
 
-def install(env: StreamExecutionEnvironment, settings: Settings) -> None:
-    """Replaces the operator that orders sessions, in the finished graph; its state stays where it was (same uid, names and types).
+def install(graph: Iterable[Any], settings: Settings) -> None:
+    """Replaces the operator that orders sessions in a finished graph (`operators.all_of`); its state stays where it was.
+
+    That is, its uid, and the names and types of its state.
 
     Raises:
         RuntimeError: there is not exactly one; a Flink that plans OVER in another way has another state, too.
     """
-    found = [each for each in operators.all_of(env) if _orders_rows(each)]
+    found = [each for each in graph if _orders_rows(each)]
     if len(found) != int(settings.order):
         raise RuntimeError(f"this Flink plans OVER in another way: {len(found)} operators of {_REPLACED}, expected {int(settings.order)}")
     for transformation in found:
@@ -39,9 +41,7 @@ def install(env: StreamExecutionEnvironment, settings: Settings) -> None:
 def _orders_rows(transformation: Any) -> bool:
     function = _function(transformation)
     return (
-        function is not None
-        and function.getClass().getSimpleName() == _REPLACED
-        and bool(_field(function, "isRowsWindow").get(function))
+        function is not None and function.getClass().getSimpleName() == _REPLACED and bool(_field(function, "isRowsWindow").get(function))
     )
 
 

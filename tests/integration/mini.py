@@ -41,7 +41,7 @@ def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings, rules:
     from pyflink.datastream import StreamExecutionEnvironment  # noqa: PLC0415  (JAVA_HOME must be set before)
     from pyflink.table import StreamTableEnvironment  # noqa: PLC0415
 
-    from jobs import baseline, main, pipeline, session_order, tables  # noqa: PLC0415
+    from jobs import baseline, main, operators, pipeline, session_order, tables  # noqa: PLC0415
     from udfs.router import RouterSettings  # noqa: PLC0415
 
     configuration = main.configuration(given)
@@ -66,7 +66,7 @@ def _run(folder: Path, records: list[tuple[bytes, int]], given: Settings, rules:
     texts = tuple(baseline.load(rules, DESTINATIONS, can_order=given.order).values())
     router = RouterSettings(texts, DESTINATIONS, 3_600_000, 1_000_000, 0.05, with_order=given.order)
     pipeline.build(env, table_env, router, given).attach_as_datastream()
-    session_order.install(env, given)
+    session_order.install(operators.all_of(env), given)
     env.execute()
     return {name: _read(folder / name) for name in sinks}
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jobs.settings import Guarantee
 from scripts.benchmark import cpu, drawing, latency
 from scripts.benchmark.attempt import attempt
 from scripts.benchmark.latency import Latency
@@ -21,8 +21,6 @@ from scripts.benchmark.peers.stream import Progress
 from scripts.stack import Stack, StackError
 from scripts.stack.processes import wait_until
 
-EXACTLY_ONCE: Final = "exactly-once"
-AT_LEAST_ONCE: Final = "at-least-once"
 SECONDS: Final = 20
 """Whole numbers of each checkpoint interval below, else the longer ones would be seen by chance."""
 _LATER_WARM_UP_S: Final = 12
@@ -48,7 +46,7 @@ class Setting:
     options: tuple[str, ...]
     values: tuple[int, ...]
     default: int
-    guarantee: str = AT_LEAST_ONCE
+    guarantee: str = Guarantee.AT_LEAST_ONCE
     late: bool = False
     cold: bool = False
 
@@ -61,7 +59,7 @@ _PROCESS: Final = "--python-mode=process"
 SETTINGS: Final[dict[str, Setting]] = {
     "lateness": Setting("Lateness bound, ms", ("--lateness-ms={}",), (0, 250, 500, 1_000, 2_000), 2_000, late=True),
     "checkpoint": Setting(
-        "Checkpoint interval, ms", ("--checkpoint-interval-ms={}",), (500, 1_000, 2_000, 5_000, 10_000), 2_000, EXACTLY_ONCE
+        "Checkpoint interval, ms", ("--checkpoint-interval-ms={}",), (500, 1_000, 2_000, 5_000, 10_000), 2_000, Guarantee.EXACTLY_ONCE
     ),
     "buffer": Setting("Network buffer timeout, ms", ("--buffer-timeout-ms={}",), (0, 1, 5, 20, 100), 5),
     "linger": Setting("Producers' linger.ms", ("--kafka-property=linger.ms={}",), (0, 5, 20, 100), 5),
@@ -127,7 +125,7 @@ def _point(
     stack: Stack, rate: int, seconds: int, setting: Setting, value: int, name: str, warm_up_s: int, options: Sequence[str]
 ) -> Point:  # fmt: skip
     marks: list[tuple[float, float]] = []
-    with running(stack, setting.guarantee, f"curve-{name}-{value}", options):
+    with latency.running(stack, setting.guarantee, f"curve-{name}-{value}", options):
         found = latency.at_rate(
             stack, rate, seconds, setting.guarantee, warm_up_s, lambda: marks.append((time.monotonic(), cpu.total_s(stack)))
         )  # fmt: skip
@@ -135,19 +133,6 @@ def _point(
     (began_s, began_cpu_s), (ended_s, ended_cpu_s) = marks
     due = rate * (ended_s - began_s)
     return Point(value, tuple(found), (ended_cpu_s - began_cpu_s) / due * 1e6, found[0].events / due, late)
-
-
-@contextmanager
-def running(stack: Stack, guarantee: str, group_id: str, options: Sequence[str]) -> Iterator[str]:
-    """The latency job runs while the block does, which is given its id; it ends without transactions that are left open."""
-    job_id = latency.submit(stack, guarantee, group_id, *options)
-    try:
-        yield job_id
-        if guarantee == EXACTLY_ONCE:
-            with suppress(StackError):  # a cancelled job leaves transactions open; what was measured is measured
-                stack.stop_with_savepoint(job_id)
-    finally:
-        stack.cancel(job_id)
 
 
 def _late_share(stack: Stack, rate: int) -> float:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from jobs.settings import Topics
-from scripts.stack import Stack
+from jobs.settings import Guarantee, Topics
+from scripts.stack import Stack, StackError
 from scripts.stack.paths import ROOT
 
 RULES = Path(__file__).with_name("rules")
@@ -70,23 +70,24 @@ def against_load(
 
 def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:
     """Runs the job and the generator once."""
-    job_id = submit(stack, guarantee, group_id, *options)
-    try:
+    with running(stack, guarantee, group_id, options):
         return at_rate(stack, rate, seconds, guarantee)
-    finally:
-        stack.cancel(job_id)
 
 
-def submit(stack: Stack, guarantee: str, group_id: str, *options: str) -> str:
-    """Starts the job with rules/latency.yaml, which sends every event both in session order and at once; returns its id once it runs."""
+@contextmanager
+def running(stack: Stack, guarantee: str, group_id: str, options: Iterable[str]) -> Iterator[str]:
+    """The job with rules/latency.yaml, which sends every event both in session order and at once, runs while the block does, which is given
+    its id; it ends without transactions that are left open."""
     how = ("--group-id", group_id, "--guarantee", guarantee, "--rules", str(RULES), "--start", "latest-offset")
     job_id = stack.submit("--topic-prefix", TOPICS.prefix, *how, *options)
     try:
         stack.wait_running(job_id)
-    except BaseException:
+        yield job_id
+        if guarantee == Guarantee.EXACTLY_ONCE:
+            with suppress(StackError):  # a cancelled job leaves transactions open; what was measured is measured
+                stack.stop_with_savepoint(job_id)
+    finally:
         stack.cancel(job_id)
-        raise
-    return job_id
 
 
 def generate(stack: Stack, rate: int, seconds: float, *disturbances: str) -> subprocess.Popen[bytes]:
@@ -99,7 +100,7 @@ def generate(stack: Stack, rate: int, seconds: float, *disturbances: str) -> sub
 def at_rate(
     stack: Stack, rate: int, seconds: int, guarantee: str, warm_up_s: int = WARM_UP_S, mark: Callable[[], None] = lambda: None
 ) -> list[Latency]:
-    """Latency of a job that `submit` has started, at once and in session order. `mark` is called where the stretch that counts begins, and
+    """Latency of a job that is `running`, at once and in session order. `mark` is called where the stretch that counts begins, and
     where it ends."""
     with generate(stack, rate, seconds + warm_up_s, *_UNDISTURBED):
         found = _consume(stack.bootstrap, guarantee, seconds, warm_up_s, mark)
@@ -129,7 +130,7 @@ def _consume(bootstrap: str, guarantee: str, seconds: int, warm_up_s: int, mark:
 @contextmanager
 def arriving(bootstrap: str, guarantee: str) -> Iterator[Callable[[], list[tuple[str, float]]]]:
     """What comes out from now on: each call waits for some ms at most, and returns topic and latency in ms of what came."""
-    isolation = "read_committed" if guarantee == "exactly-once" else "read_uncommitted"
+    isolation = "read_committed" if guarantee == Guarantee.EXACTLY_ONCE else "read_uncommitted"
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
                          "enable.auto.commit": False, "fetch.wait.max.ms": 5, "fetch.min.bytes": 1})  # fmt: skip
 

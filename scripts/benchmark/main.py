@@ -188,7 +188,7 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
     print(f"\nLatency in ms at {options.rate:,} events/s, lateness bound 500 ms, parallelism 1, thread mode\n")
     print("| guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|", flush=True)
-    for guarantee in ("at-least-once", "exactly-once"):
+    for guarantee in (Guarantee.AT_LEAST_ONCE, Guarantee.EXACTLY_ONCE):
         for result in latency.measure(
             stack, options.rate, options.seconds, guarantee, f"latency-{guarantee}", "--parallelism", "1",
             *_LATENCY_OPTIONS, *options.job_options.split(),
@@ -227,7 +227,7 @@ def _greatest_rate(stack: Stack, options: argparse.Namespace, guarantee: str) ->
 
 
 def _soak(stack: Stack, options: argparse.Namespace) -> None:
-    maximum = _greatest_rate(stack, options, curves.EXACTLY_ONCE)
+    maximum = _greatest_rate(stack, options, Guarantee.EXACTLY_ONCE)
     print(f"\nat most {maximum:,.0f} events/s with {options.backend}, parallelism 1, thread mode", flush=True)
     soak.run(stack, round(maximum * _SOAK_LOAD), options.seconds, _under_load(options))
 
@@ -236,7 +236,7 @@ def _alerts(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(alerts.TOPICS)
     print(f"\nFraud alerts at {options.rate:,} events/s, ms from event to alert, lateness bound 500 ms, parallelism 1, thread mode\n")
     print("| guarantee | signal | alerts | p50 | p95 | p99 |\n|---|---|---|---|---|---|", flush=True)
-    for guarantee in ("at-least-once", "exactly-once"):
+    for guarantee in (Guarantee.AT_LEAST_ONCE, Guarantee.EXACTLY_ONCE):
         for result in alerts.measure(
             stack, options.rate, options.seconds, guarantee, f"alerts-{guarantee}", "--parallelism", "1",
             *_LATENCY_OPTIONS, *options.job_options.split(),

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jobs.settings import Guarantee
 from scripts.benchmark import cpu, latency
-from scripts.benchmark.curves import EXACTLY_ONCE, running
 from scripts.stack import Stack
 
 SECONDS: Final = 1_800
@@ -90,7 +90,7 @@ def run(stack: Stack, rate: int, seconds: int, options: Sequence[str]) -> None:
     print(f"\nSoak: {rate:,} events/s for {seconds / 60:.0f} minutes, exactly-once, all insights, in stretches of {length_s:.0f} s\n")
     print(f"| until, min | kept up | {' | '.join(COLUMNS.values())} |\n|{'---|' * (len(COLUMNS) + 2)}", flush=True)
     stretches: list[Stretch] = []
-    with running(stack, EXACTLY_ONCE, "soak", options) as job_id:
+    with latency.running(stack, Guarantee.EXACTLY_ONCE, "soak", options) as job_id:
         with latency.generate(stack, rate, _WARM_UP_S + seconds + 30):
             for number, samples in enumerate(_stretches(stack, job_id, length_s)):
                 stretches.append(Stretch.of(samples))
@@ -128,7 +128,7 @@ def _slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def _stretches(stack: Stack, job_id: str, length_s: float) -> Iterator[Samples]:
-    with latency.arriving(stack.bootstrap, EXACTLY_ONCE) as poll:
+    with latency.arriving(stack.bootstrap, Guarantee.EXACTLY_ONCE) as poll:
         warm_s = time.monotonic() + _WARM_UP_S
         while time.monotonic() < warm_s:
             poll()

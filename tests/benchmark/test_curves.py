@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from jobs import command_line
-from jobs.settings import Settings
+from jobs.settings import Guarantee, Settings
 from scripts.benchmark import drawing
-from scripts.benchmark.curves import EXACTLY_ONCE, SECONDS, SETTINGS, Point, Setting, header, line, picture
+from scripts.benchmark.curves import SECONDS, SETTINGS, Point, Setting, header, line, picture
 from scripts.benchmark.latency import Latency
 
 LATENESS, CHECKPOINT = SETTINGS["lateness"], SETTINGS["checkpoint"]
@@ -41,7 +41,7 @@ def test_the_default_is_that_of_the_job(name: str) -> None:
 
 def test_longer_points_than_checkpoint_intervals() -> None:
     assert [SECONDS * 1_000 % value for value in CHECKPOINT.values] == [0] * len(CHECKPOINT.values)
-    assert CHECKPOINT.guarantee == EXACTLY_ONCE
+    assert CHECKPOINT.guarantee == Guarantee.EXACTLY_ONCE
 
 
 def test_a_row_for_each_value() -> None:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError  # noqa: E402
 from pyflink.datastream import MapFunction, StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 from pyflink.table.udf import udf  # noqa: E402
-from shop.v1.events_pb2 import Event  # noqa: E402
+from shop.v1 import events_pb2  # noqa: E402
 
 from jobs import crossing, tables  # noqa: E402
 from jobs.main import configuration  # noqa: E402
@@ -29,7 +29,8 @@ from udfs.router import BATCH_TYPE  # noqa: E402
 def session_of(value: bytes) -> str:
     """What all ways do for each event; "" if it is broken."""
     try:
-        return str(Event.FromString(value).session_id)
+        # Not the class: it says of itself that it is of `shop`, and where Flink runs it, it is of the version's package (jobs/shipping.py).
+        return str(events_pb2.Event.FromString(value).session_id)
     except (DecodeError, TypeError):
         return ""
 

@@ -7,6 +7,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from jobs.settings import Topics
 from scripts.stack.errors import StackError
+from scripts.stack.processes import wait_until
 from udfs.kafka_client import Brokers, of
 
 # Kafka deletes by record timestamp, and replayed events have old ones.
@@ -27,7 +28,7 @@ def create(bootstrap: Brokers | str, topics: Topics, partitions: int = 4, replic
     """Makes all topics of the job that are not there yet.
 
     Raises:
-        StackError: the broker refused one.
+        StackError: the broker refused one, or does not know of it after half a minute.
     """
     many, one = layout(topics)
     wanted = [NewTopic(name, partitions, replication, topic_configs=config) for name, config in many.items()]
@@ -38,6 +39,9 @@ def create(bootstrap: Brokers | str, topics: Topics, partitions: int = 4, replic
         missing = [topic for topic in wanted if topic.name not in existing]
         if missing:
             admin.create_topics(missing)
+            # What the controller has made, the broker that is asked next may not know yet.
+            names = {topic.name for topic in missing}
+            wait_until(lambda: names <= set(admin.list_topics()), [], "the topics", 30)
     except TopicAlreadyExistsError:
         return  # somebody else made them meanwhile
     except KafkaError as error:

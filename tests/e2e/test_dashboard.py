@@ -122,7 +122,7 @@ def test_numbers_on_the_page_equal_the_ledgers(stack: Stack, tmp_path: Path) -> 
             expect(page.locator("#job-state")).to_have_text("running")
             assert {name: panel["off"] for name, panel in snapshot(url)["panels"].items()} == dict.fromkeys(PANELS, False)
             ledger = job.generate(
-                "--rate", "1500", "--for", "25", "--seed", "31", "--late", "0.01", "--malformed", "0.01", "--fraud", "0.02"
+                "--rate", "1000", "--for", "20", "--seed", "31", "--late", "0.01", "--malformed", "0.01", "--fraud", "0.02"
             )
             job.verify(ledger)  # all that must come out is out
 

@@ -90,7 +90,7 @@ def test_every_labelled_order_is_alerted_once_whatever_dies(job: Job) -> None:
         job.stack.start_task_manager(victim.name)
         wait_until(lambda: job.restarts() > 0, "the restart")
         before = len(alerts_of(job))
-        wait_until(lambda: len(alerts_of(job)) > before + 300, "alerts after the restart", 180)
+        wait_until(lambda: len(alerts_of(job)) > before + 100, "alerts after the restart", 180)
     labels = read_labels(ledger)
     orders = {label.event_id: label.order_id for label in labels if label.kind == "order_placed"}
     certain = certain_orders(labels)

@@ -18,7 +18,7 @@ from tests.e2e.task_managers import task_managers
 
 pytestmark = pytest.mark.e2e
 
-_LOAD = ("--rate", "800", "--for", "900", "--seed", "77", "--disorder", "0.2", "--duplicates", "0.02", "--malformed", "0.02")
+_LOAD = ("--rate", "300", "--for", "900", "--seed", "77", "--disorder", "0.2", "--duplicates", "0.02", "--malformed", "0.02")
 
 
 def changed_code(folder: Path, file: str, before: str, after: str) -> Path:

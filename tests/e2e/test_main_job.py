@@ -27,7 +27,7 @@ def send(job: Job, event: Event) -> None:
 
 def test_everything_comes_out_once_in_order_and_rightly_summed(job: Job) -> None:
     """Also: the end of the stream is not held back, since verify waits for the very last event and window."""
-    ledger = job.generate("--rate", "3000", "--for", "20", "--seed", "11", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.01")
+    ledger = job.generate("--rate", "2000", "--for", "15", "--seed", "11", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.01")
     job.verify(ledger)
     assert job.restarts() == 0
 

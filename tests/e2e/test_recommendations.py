@@ -19,7 +19,7 @@ def test_every_record_equals_the_oracle(stack: Stack, tmp_path: Path) -> None:
     """With disorder, duplicates, broken and late events."""
     with running_job(stack, "recommendations", tmp_path, *WINDOW, "--parallelism", "2") as job:
         ledger = job.generate(
-            "--rate", "1500", "--for", "20", "--seed", "31",
+            "--rate", "1000", "--for", "20", "--seed", "31",
             "--disorder", "0.3", "--disorder-ms", "900", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.005",
         )  # fmt: skip
         job.verify(ledger, options=("--recommendations", *WINDOW))

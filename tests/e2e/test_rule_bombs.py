@@ -52,7 +52,7 @@ def test_bombs_are_refused_and_the_job_goes_on(stack: Stack, tmp_path: Path) -> 
     """Also far more rules than are allowed. A generator runs all the time; all that counts in the end is in shadow mode."""
     with running_job(stack, "bombs", tmp_path, *RULES_ONLY) as job:
         answers = Answers(job)
-        with job.generating("--rate", "1000", "--for", "900", "--seed", "51", "--duplicates", "0.01") as ledger:
+        with job.generating("--rate", "300", "--for", "900", "--seed", "51", "--duplicates", "0.01") as ledger:
             producer = Producer({"bootstrap.servers": stack.bootstrap, "message.max.bytes": 20_000_000, "linger.ms": 20})
             for (key, value), _ in BOMBS.values():
                 producer.produce(job.topics.rules, value, key.encode())

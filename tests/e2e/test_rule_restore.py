@@ -83,7 +83,7 @@ def test_rules_survive_a_savepoint_and_a_rescale(job: Job, tmp_path: Path) -> No
     versions |= {"high-value-orders": 2, "failed-payments": 3, "sums": 1}
     del versions["payments"]
 
-    with job.generating("--rate", "1000", "--for", "900", "--seed", "41", "--duplicates", "0.01") as ledger:
+    with job.generating("--rate", "300", "--for", "900", "--seed", "41", "--duplicates", "0.01") as ledger:
         sent = [order_of_the_summed_user(job, number) for number in range(2)]
         for parallelism in (1, 2):
             savepoint = job.stop()

@@ -55,7 +55,7 @@ def test_200_changes_lose_double_and_reorder_nothing(job: Job) -> None:
     """The two rules that route most events change by turns, while these come. Each version says in other words what the one before
     said: so the checker, which knows rules/ only, must find each event where it belongs, whichever version it met."""
     rules = {rule_id: yaml.safe_load((ROOT / "rules" / f"{rule_id}.yaml").read_text()) for rule_id in ("orders", "session-activity")}
-    with job.generating("--rate", "2000", "--for", "600", "--seed", "21", "--late", "0.01", "--duplicates", "0.01") as ledger:
+    with job.generating("--rate", "1000", "--for", "600", "--seed", "21", "--late", "0.01", "--duplicates", "0.01") as ledger:
         for number in range(100):
             for rule_id, rule in rules.items():
                 version = rule["version"] + 1 + number

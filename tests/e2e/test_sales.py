@@ -19,7 +19,7 @@ def test_every_insight_equals_the_oracle_at_parallelism_4(stack: Stack, tmp_path
     options = ("--parallelism", "4", "--no-fraud", "--no-recommendations")
     with task_managers(stack, 4), running_job(stack, "sales-4", tmp_path, *options) as job:
         ledger = job.generate(
-            "--rate", "1500", "--for", "20", "--sessions", "2000", "--seed", "24",
+            "--rate", "1500", "--for", "15", "--sessions", "2000", "--seed", "24",
             "--disorder", "0.3", "--disorder-ms", "900", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.005",
         )  # fmt: skip
         job.verify(ledger)

@@ -6,10 +6,15 @@ Each is a file beside this one, shipped as text and compiled by Flink where it r
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
+
+LONGEST_METHOD: Final = 64_000
+"""Characters. Flink splits generated classes that are longer (by default: than 4,000) where a method is, so that none is over the 8,000 bytes
+that the JVM compiles. The planner takes a sixth longer then, and what were local variables become fields. At 64,000 characters it is not
+needed: the densest class that this job generates has a byte of its longest method for each ten of its characters (docs/performance.md)."""
 
 
 def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) -> DataStream:
@@ -38,6 +43,7 @@ def factory(class_name: str, references: Any) -> Any:
     jvm = get_gateway().jvm
     runtime = jvm.org.apache.flink.table.runtime
     configuration = jvm.org.apache.flink.configuration.Configuration()
+    configuration.setString("table.generated-code.max-length", str(LONGEST_METHOD))
     operator = runtime.generated.GeneratedOperator(class_name, source(class_name), references, configuration)
     return runtime.operators.CodeGenOperatorFactory(operator)
 

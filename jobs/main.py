@@ -23,7 +23,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, fraud, operators, pipeline, recommendations, sales, session_order, tables  # noqa: E402
+from jobs import baseline, command_line, fraud, java_operators, operators, pipeline, recommendations, sales, session_order, tables  # noqa: E402
 from jobs.settings import OPTIONS, RELEASE, Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
@@ -84,6 +84,7 @@ def configuration(settings: Settings) -> Configuration:
         "table.local-time-zone": "UTC",
         # Views that several sinks use are planned once: without this, there is one de-duplication per sink.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
+        "table.generated-code.max-length": str(java_operators.LONGEST_METHOD),
         # The one that jobs/session_order.py knows how to replace; it is the default too.
         "table.exec.unbounded-over.version": "2",
         # Every operator is named after what it does, so that the web UI reads like pipeline.py.

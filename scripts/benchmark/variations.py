@@ -70,6 +70,11 @@ VARIATIONS: Final[dict[str, Variation]] = {
         "barriers overtake data at once (aligned-checkpoint-timeout 0 in place of 5 s)",
         "not kept: what is overtaken goes into each checkpoint", (f"{_CHECKPOINTS}.aligned-checkpoint-timeout=0s",),
     ),
+    "split-methods": Variation(
+        "generated classes of more than 4,000 characters are split where they have long methods, as is Flink's default (64,000)",
+        "not kept: to parse them is a sixth of the planning, and what were local variables become fields",
+        ("--flink-property=table.generated-code.max-length=4000",),
+    ),
     "uncompressed": Variation(
         "producers don't compress (lz4)", "lz4 kept: else twice the bytes for disks and network",
         ("--kafka-property=compression.type=none",),

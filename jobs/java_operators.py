@@ -12,9 +12,10 @@ from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
 
 LONGEST_METHOD: Final = 64_000
-"""Characters. Flink splits generated classes that are longer (by default: than 4,000) where a method is, so that none is over the 8,000 bytes
-that the JVM compiles. The planner takes a sixth longer then, and what were local variables become fields. At 64,000 characters it is not
-needed: the densest class that this job generates has a byte of its longest method for each ten of its characters (docs/performance.md)."""
+"""Characters. Flink splits generated classes that are longer (by default: than 4,000) where they have long methods, so that none is
+over the 8,000 bytes that the JVM compiles. Planning takes a sixth longer then, and what were local variables become fields. At 64,000
+characters it is not needed: the densest class of this job has a byte in its longest method for each ten of its characters
+(docs/performance.md)."""
 
 
 def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) -> DataStream:

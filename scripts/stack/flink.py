@@ -87,9 +87,9 @@ class Flink:
     def command(self, *arguments: str, folder: Path = ROOT) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
         command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
-        archive: AbstractContextManager[dict[str, str]] = class_data.of_client() if arguments[0] == "run" else nullcontext({})
-        with archive as variables:
-            environment = {**self.environment, **variables}
+        archive: AbstractContextManager[list[str]] = class_data.of_client() if arguments[0] == "run" else nullcontext([])
+        with archive as options:
+            environment = {**self.environment, "JVM_ARGS": " ".join(options)}
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
             output = done.stdout + done.stderr
             if done.returncode != 0:

@@ -39,7 +39,7 @@ def ensure() -> None:
     verify(jars["kafka"] + jars["connector"], read_lock())
     _replace(KAFKA_LIB, jars["kafka"])
     _make_flink_home(jars["connector"])
-    class_data.CLIENT.unlink(missing_ok=True)
+    shutil.rmtree(class_data.FOLDER, ignore_errors=True)
     class_data.ensure_base()
     stamp.write_text(wanted)
 

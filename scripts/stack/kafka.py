@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from scripts.stack import class_data
 from scripts.stack.errors import StackError
 from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB
 from scripts.stack.secured import Security
@@ -65,7 +66,8 @@ def configure(nodes: Sequence[Node], security: Security | None = None) -> None:
     new = [node for node in nodes if not (node.folder / "meta.properties").is_file()]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     for node in new:
-        command = [*_java(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(node.properties),
+        java = _java(*class_data.known("kafka"))
+        command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(node.properties),
                    *(security.format_options() if security else ())]  # fmt: skip
         formatted = subprocess.run(command, capture_output=True, text=True, check=False)
         if formatted.returncode != 0:
@@ -73,13 +75,13 @@ def configure(nodes: Sequence[Node], security: Security | None = None) -> None:
             raise StackError(f"Kafka's data folder {node.folder} could not be formatted: {reason}")
 
 
-def command(node: Node) -> list[str]:
+def command(node: Node, jvm_options: Sequence[str] = ()) -> list[str]:
     """Runs the node in the foreground."""
-    return [*_java(), "kafka.Kafka", str(node.properties)]
+    return [*_java(*jvm_options), "kafka.Kafka", str(node.properties)]
 
 
-def _java() -> list[str]:
+def _java(*options: str) -> list[str]:
     # Kafka's own jars bring no binding of SLF4J: Flink's Log4j does its logging.
     classpath = ":".join([*map(str, sorted((FLINK_HOME / "lib").glob("log4j-*.jar"))), f"{KAFKA_LIB}/*"])
     logging = f"-Dlog4j2.configurationFile={CONF / 'kafka-log4j2.properties'}"
-    return [str(JAVA_HOME / "bin" / "java"), f"-Xmx{_HEAP_MB}m", logging, "-cp", classpath]
+    return [str(JAVA_HOME / "bin" / "java"), f"-Xmx{_HEAP_MB}m", *options, logging, "-cp", classpath]

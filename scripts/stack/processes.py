@@ -91,10 +91,12 @@ def alive(running: Running) -> bool:
         return False
 
 
-def stop(processes: list[Running]) -> None:
-    """Ends the processes and all in their groups: SIGTERM, and after 20 s SIGKILL."""
+def stop(processes: list[Running]) -> bool:
+    """Ends the processes and all in their groups: SIGTERM, and after 20 s SIGKILL. Returns whether the former was enough."""
     living = [each for each in processes if alive(each)]
+    in_time = True
     for sign in (signal.SIGTERM, signal.SIGKILL):
+        in_time = in_time and (sign == signal.SIGTERM or not living)
         for each in living:
             try:
                 os.killpg(each.pid, sign)
@@ -106,6 +108,7 @@ def stop(processes: list[Running]) -> None:
                 _reap(each.pid)
             living = [each for each in living if alive(each)]
             time.sleep(0.05)
+    return in_time
 
 
 def kill(process: Running) -> None:

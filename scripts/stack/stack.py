@@ -15,7 +15,7 @@ from typing import Any, Self
 import yaml
 
 from jobs.settings import Topics
-from scripts.stack import jars, kafka, logs, topics
+from scripts.stack import class_data, jars, kafka, logs, topics
 from scripts.stack.flink import Flink, environment
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
@@ -129,7 +129,9 @@ class Stack:
 
     def down(self) -> None:
         """Stops all that was started."""
-        stop(list(reversed(self.processes)))
+        in_time = stop(list(reversed(self.processes)))
+        if in_time and (self.workdir / "checkpoints").exists():  # without a job, half of the classes would be missing
+            class_data.keep(self._new_class_data)
         self.processes.clear()
         (self.workdir / "stack.json").unlink(missing_ok=True)
 
@@ -184,7 +186,8 @@ class Stack:
     def start_broker(self, node_id: int) -> Running:
         """Starts a broker, with the data that it has."""
         prefix = self.broker_prefix[node_id - 1] if self.broker_prefix else ()
-        return self._start(self.broker_name(node_id), [*prefix, *kafka.command(self.nodes()[node_id - 1])], dict(os.environ))
+        command = kafka.command(self.nodes()[node_id - 1], class_data.of_server("kafka", self._new_class_data))
+        return self._start(self.broker_name(node_id), [*prefix, *command], dict(os.environ))
 
     def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
         """Makes the job's topics."""
@@ -250,7 +253,9 @@ class Stack:
         """Starts a process of Flink, and tells Prometheus where its metrics are."""
         self.metrics_ports[name] = free_port()
         own = ("-D", f"metrics.reporter.prom.port={self.metrics_ports[name]}", *options)
-        running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], self._environment())
+        jvm_options = class_data.of_server(name.partition("-")[0], self._new_class_data)
+        variables = self._environment() | {"JVM_ARGS": " ".join(jvm_options)}
+        running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], variables)
         self._tell_prometheus()
         return running
 
@@ -359,11 +364,15 @@ class Stack:
         if self.metrics_ports.pop(name, None):
             self._tell_prometheus()
 
-    def _forget(self, name: str, end: Callable[[Running], None]) -> None:
+    def _forget(self, name: str, end: Callable[[Running], object]) -> None:
         process = self.process(name)
         end(process)
         self.processes.remove(process)
         self.save()
+
+    @property
+    def _new_class_data(self) -> Path:
+        return self.workdir / "class-data"
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Running:
         running = start(name, command, environment, self.workdir / "logs" / f"{name}.log", self.attached)

@@ -14,7 +14,7 @@ def properties(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> list[dict[
     for node in nodes:
         node.folder.mkdir(parents=True)
         (node.folder / "meta.properties").touch()  # formatted before
-    monkeypatch.setattr(kafka, "_java", lambda: ["false"])
+    monkeypatch.setattr(kafka, "_java", lambda *_options: ["false"])
     kafka.configure(nodes)
     lines = [[line for line in node.properties.read_text().splitlines() if not line.startswith("#")] for node in nodes]
     return [dict(line.split("=", 1) for line in each) for each in lines]

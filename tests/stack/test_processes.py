@@ -30,7 +30,7 @@ def test_stop_ends_a_process_and_its_children(tmp_path: Path) -> None:
     running = started(PARENT, tmp_path)
     until_up(running)
     (child,) = psutil.Process(running.pid).children()
-    stop([running])
+    assert stop([running])
     assert not alive(running)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
@@ -39,14 +39,14 @@ def test_what_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(processes, "_STOP_SECONDS", 0.2)
     running = started(STUBBORN, tmp_path)
     until_up(running)
-    stop([running])
+    assert not stop([running]), "it did not end by itself"
     assert not alive(running)
 
 
 def test_stop_of_what_has_ended_already(tmp_path: Path) -> None:
     running = started("pass", tmp_path)
     psutil.Process(running.pid).wait(30)
-    stop([running])
+    assert stop([running])
     assert not alive(running)
 
 

@@ -68,10 +68,12 @@ def against_load(
             yield Load(share, rate, each.events / (rate * seconds), each)
 
 
-def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str) -> list[Latency]:
-    """Runs the job and the generator once."""
+def measure(
+    stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str, mark: Callable[[], None] = lambda: None
+) -> list[Latency]:  # fmt: skip
+    """Runs the job and the generator once. `mark`: as for `at_rate`."""
     with running(stack, guarantee, group_id, options):
-        return at_rate(stack, rate, seconds, guarantee)
+        return at_rate(stack, rate, seconds, guarantee, mark=mark)
 
 
 @contextmanager

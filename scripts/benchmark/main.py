@@ -20,7 +20,7 @@ import psutil
 from shop.v1.events_pb2 import Event
 
 from jobs.settings import Guarantee
-from scripts.benchmark import alerts, costs, crossing, curves, insights, latency, regression, rules_load, skew, soak, throughput, tries
+from scripts.benchmark import alerts, costs, cpu, crossing, curves, insights, latency, regression, rules_load, skew, soak, throughput, tries
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
@@ -205,11 +205,24 @@ def _load(stack: Stack, options: argparse.Namespace) -> None:
         print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
         print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")
 
-        def at(rate: int, guarantee: str = guarantee) -> list[latency.Latency]:
-            return latency.measure(stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *common)
+        costs: dict[int, dict[str, float]] = {}
+
+        def at(rate: int, guarantee: str = guarantee, costs: dict[int, dict[str, float]] = costs) -> list[latency.Latency]:
+            marks: list[dict[str, float]] = []
+            found = latency.measure(
+                stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *common,
+                mark=lambda: marks.append(cpu.by_thread_s(stack)),
+            )  # fmt: skip
+            began, ended = marks
+            costs[rate] = cpu.between(began, ended, rate * options.seconds)
+            return found
 
         for result in latency.against_load(at, maximum, [share / 100 for share in options.loads], options.seconds):
             print(result.line(), flush=True)
+        print("\nCPU us/event by thread, the generator and the reader left out\n")
+        for rate, threads in costs.items():
+            dearest = ", ".join(f"{name} {us:.1f}" for name, us in list(threads.items())[:_THREADS_SHOWN])
+            print(f"- {rate:,} events/s, {sum(threads.values()):.0f} in all: {dearest}", flush=True)
 
 
 def _under_load(options: argparse.Namespace) -> tuple[str, ...]:

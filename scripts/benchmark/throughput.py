@@ -95,11 +95,10 @@ def stretch(samples: Sequence[Sample], events: int) -> Throughput:
         raise StackError("too few events: the run was over before it could be measured; take more (--events)")
     first, last = inside[0], inside[-1]
     count = last.events - first.events
-    threads = {name: seconds - first.thread_s.get(name, 0) for name, seconds in last.thread_s.items()}
     return Throughput(
         events_per_s=count / (last.time_s - first.time_s),
         cpu_us_per_event=(last.cpu_s - first.cpu_s) / count * 1e6,
-        cpu_us_by_thread={name: threads[name] / count * 1e6 for name in sorted(threads, key=lambda name: -threads[name])},
+        cpu_us_by_thread=cpu.between(first.thread_s, last.thread_s, count),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.demo_app import summary, watch
-from scripts.stack import Stack, StackError
+from scripts.stack import SHORT_LIVED, Stack, StackError
 from scripts.stack.paths import PYTHON
 from scripts.stack.processes import require_free, start, stop
 from scripts.stack.up import WORKDIR, add_options, refuse_second
@@ -36,7 +36,7 @@ def main() -> None:
         refuse_second()
         options.port_dashboard = require_free(options.port_dashboard, "dashboard", "--port-dashboard")
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a new shop: yesterday's events would be read again
-        stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui,
+        stack = Stack(WORKDIR, options.parallelism, options.python_mode, SHORT_LIVED, options.port_kafka, options.port_ui,
                       json_logs=options.json_logs)  # fmt: skip
         print("Starting Kafka and Flink", file=sys.stderr)
         stack.up(wait_for_flink=False)

@@ -20,6 +20,8 @@ from scripts.stack.paths import FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAG
 from scripts.stack.processes import Running, wait_until
 
 ENDED: Final = {"CANCELED", "FINISHED", "FAILED"}
+SHORT_LIVED: Final = {"env.java.opts.taskmanager": "-XX:TieredStopAtLevel=1"}
+"""Flink configuration for a cluster that lives for minutes: the JVM's second compiler takes more than it gives in that time."""
 _REST_TIMEOUT_S: Final = 10
 # Without the environment's proxy, which knows nothing of this machine's ports.
 _OPENER: Final = build_opener(ProxyHandler({}))

@@ -14,7 +14,7 @@ import pytest
 from scripts.chaos.model import Cell, by_shape, choose, load
 from scripts.chaos.report import problems
 from scripts.chaos.run import Ground, Runner
-from tests.conftest import QUICK
+from scripts.stack import SHORT_LIVED
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def small(cell: Cell) -> Cell:
     """What is killed is no broker: one is enough, and without the JVM's second compiler two cores are quicker done."""
     if cell.checks.output_during:
         return cell
-    return cell.model_copy(update={"stack": cell.stack.model_copy(update={"brokers": 1, "flink": QUICK})})
+    return cell.model_copy(update={"stack": cell.stack.model_copy(update={"brokers": 1, "flink": SHORT_LIVED})})
 
 
 @pytest.mark.parametrize("cell", CELLS)

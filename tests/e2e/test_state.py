@@ -10,14 +10,14 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from scripts.stack import Stack
+from scripts.stack import SHORT_LIVED, Stack
 from scripts.stack.paths import ROOT
 from tests.e2e.harness import Job, rules_folder, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
 _KEYS = "estimate-num-keys"
-_FLINK = {
+_FLINK = SHORT_LIVED | {
     f"state.backend.rocksdb.metrics.{_KEYS}": "true",
     # Timers in RocksDB too, so that they are counted.
     "state.backend.rocksdb.timer-service.factory": "ROCKSDB",

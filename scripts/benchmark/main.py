@@ -20,7 +20,22 @@ import psutil
 from shop.v1.events_pb2 import Event
 
 from jobs.settings import Guarantee
-from scripts.benchmark import alerts, costs, cpu, crossing, curves, insights, latency, regression, rules_load, skew, soak, throughput, tries
+from scripts.benchmark import (
+    alerts,
+    costs,
+    cpu,
+    crossing,
+    curves,
+    insights,
+    latency,
+    regression,
+    rules_load,
+    skew,
+    soak,
+    startup,
+    throughput,
+    tries,
+)
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
@@ -64,7 +79,7 @@ def main() -> None:
     )
     parser.add_argument("--set-ups", default=_SET_UPS, type=_set_ups, help=f"parallelism:mode:backend,... (default: {_SET_UPS})")
     parser.add_argument("--compact", action="store_true", help="64-byte events, to compare with trials of that size")
-    parser.add_argument("--only", choices=tuple(_PARTS), help="one part")
+    parser.add_argument("--only", choices=(*_PARTS, _START), help="one part")
     parser.add_argument(
         "--against", metavar="REV", help="only this: CPU time per event of what runs in Python, beside that of another revision; seconds"
     )
@@ -92,6 +107,9 @@ def main() -> None:
     try:
         own_options = _FINE_COUNTERS if options.only == "tries" else {}
         flink_options = {**own_options, **dict(each.split("=", 1) for each in options.flink_option)}
+        if options.only == _START:
+            startup.run(workdir, int(options.set_ups[0][0]), flink_options, options.job_options.split(), options.runs)
+            return
         with Stack(workdir, parallelism=_task_managers(options), flink_options=flink_options) as stack:
             stack.create_topics()
             for name, part in _PARTS.items():
@@ -274,8 +292,8 @@ def _rules(stack: Stack, options: argparse.Namespace) -> None:
         job_options = ("--parallelism", "1", "--state-backend", "hashmap", "--rules", str(folder), *options.job_options.split())
         runs = [throughput.measure(stack, options.events, f"rules-{count}-{run}", *job_options) for run in range(options.runs)]
         rate = statistics.median(run.events_per_s for run in runs)
-        cpu = statistics.median(run.cpu_us_per_event for run in runs)
-        print(f"| {count:,} | {rate:,.0f} | {cpu:.1f} | {1e6 / cpu:,.0f} |", flush=True)
+        cpu_us = statistics.median(run.cpu_us_per_event for run in runs)
+        print(f"| {count:,} | {rate:,.0f} | {cpu_us:.1f} | {1e6 / cpu_us:,.0f} |", flush=True)
 
 
 def _insights(stack: Stack, options: argparse.Namespace) -> None:
@@ -349,6 +367,8 @@ _PARTS = {
     "skew": _skew, "costs": _costs, "peers": _peers, "curves": _curves, "tries": _tries,
     "crossing": _crossing, "soak": _soak,
 }  # fmt: skip
+_START = "start"
+"""The part that starts a stack of its own."""
 _ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing", "soak"}
 """Parts that run only by --only: these take long, and peers installs what nothing else needs."""
 _CHOICES: dict[str, Collection[str]] = {"curves": curves.SETTINGS, "tries": VARIATIONS}

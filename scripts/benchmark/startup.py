@@ -1,0 +1,70 @@
+"""From nothing to a running job: seconds, and CPU seconds of each process until then. No event is processed.
+
+The first run on a machine writes the archives of classes (scripts/stack/class_data.py) that those behind it use, so it does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from scripts.benchmark.spread import spread
+from scripts.stack import Stack
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start. Seconds since its beginning until Kafka and Flink answered, the job was submitted, and all of its tasks ran with a first
+    checkpoint done; `cpu_s`: process -> CPU seconds, `client` being `flink run` and whatever else has ended by then.
+    """
+
+    answered_s: float
+    submitted_s: float
+    running_s: float
+    cpu_s: dict[str, float]
+
+
+def run(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_options: Sequence[str], runs: int) -> None:
+    """Starts a stack and the job `runs` times behind one that does not count, and prints a table: medians, least to greatest."""
+    starts = [measure(workdir, parallelism, flink_options, job_options) for _ in range(runs + 1)][1:]
+    print(f"\nStart-up, parallelism {parallelism}, {runs} runs\n\n| until | s |\n|---|---|")
+    print(f"| Kafka and Flink answer | {spread([each.answered_s for each in starts], 1)} |")
+    print(f"| the job is submitted | {spread([each.submitted_s for each in starts], 1)} |")
+    print(f"| it runs | {spread([each.running_s for each in starts], 1)} |")
+    print("\n| process | CPU s until then |\n|---|---|")
+    for name in starts[0].cpu_s:
+        print(f"| {name} | {spread([each.cpu_s[name] for each in starts], 1)} |")
+    print(f"| all | {spread([sum(each.cpu_s.values()) for each in starts], 1)} |", flush=True)
+
+
+def measure(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_options: Sequence[str]) -> Start:
+    """One start, in a new folder."""
+    shutil.rmtree(workdir, ignore_errors=True)
+    ended_before = _of_ended_children()
+    began = time.monotonic()
+    with Stack(workdir, parallelism=parallelism, flink_options=dict(flink_options)) as stack:
+        answered = time.monotonic()
+        stack.create_topics()
+        job_id = stack.submit(*job_options)
+        submitted = time.monotonic()
+        stack.wait_running(job_id)
+        running = time.monotonic()
+        cpu_s = {each.name: _with_ended_children(each.pid) for each in stack.processes} | {"client": _of_ended_children() - ended_before}
+        stack.cancel(job_id)
+    return Start(answered - began, submitted - began, running - began, cpu_s)
+
+
+def _with_ended_children(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _of_ended_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system

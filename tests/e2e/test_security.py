@@ -199,7 +199,9 @@ def _files_with(texts: list[str], *folders: Path) -> list[str]:
     """By grep: Python would read half a gigabyte once for each text."""
     command = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", "--file=-", *map(str, folders)]
     done = subprocess.run(command, input="\n".join(texts), capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"})
-    assert done.returncode in (0, 1), done.stderr
+    # The job goes on meanwhile, and files of a checkpoint that was being made go when it is done.
+    others = [line for line in done.stderr.splitlines() if not line.endswith("No such file or directory")]
+    assert others == []
     return done.stdout.splitlines()
 
 

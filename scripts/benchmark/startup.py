@@ -21,7 +21,7 @@ from scripts.stack import Stack
 @dataclass(frozen=True)
 class Start:
     """One start. Seconds since its beginning until Kafka and Flink answered, the job was submitted, and all of its tasks ran with a first
-    checkpoint done; `cpu_s`: process -> CPU seconds, `client` being `flink run` and whatever else has ended by then.
+    checkpoint done; `cpu_s`: process -> CPU seconds until then, `client` being `flink run`.
     """
 
     answered_s: float
@@ -46,16 +46,17 @@ def run(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_o
 def measure(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_options: Sequence[str]) -> Start:
     """One start, in a new folder."""
     shutil.rmtree(workdir, ignore_errors=True)
-    ended_before = _of_ended_children()
     began = time.monotonic()
     with Stack(workdir, parallelism=parallelism, flink_options=dict(flink_options)) as stack:
         answered = time.monotonic()
         stack.create_topics()
+        ended_before = _of_ended_children()  # those of the stack before are known to have ended once another process has been started
         job_id = stack.submit(*job_options)
         submitted = time.monotonic()
+        client_s = _of_ended_children() - ended_before
         stack.wait_running(job_id)
         running = time.monotonic()
-        cpu_s = {each.name: _with_ended_children(each.pid) for each in stack.processes} | {"client": _of_ended_children() - ended_before}
+        cpu_s = {each.name: _with_ended_children(each.pid) for each in stack.processes} | {"client": client_s}
         stack.cancel(job_id)
     return Start(answered - began, submitted - began, running - began, cpu_s)
 

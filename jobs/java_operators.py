@@ -11,11 +11,10 @@ from typing import Any, Final
 from pyflink.datastream import DataStream
 from pyflink.java_gateway import get_gateway
 
-LONGEST_METHOD: Final = 64_000
-"""Characters. Flink splits generated classes that are longer (by default: than 4,000) where they have long methods, so that none is
-over the 8,000 bytes that the JVM compiles. Planning takes a sixth longer then, and what were local variables become fields. At 64,000
-characters it is not needed: the densest class of this job has a byte in its longest method for each ten of its characters
-(docs/performance.md)."""
+WHOLE_METHODS: Final = {"table.generated-code.max-length": "64000"}
+"""Flink splits generated classes that are longer (by default: than 4,000 characters) where they have long methods, so that none is over the
+8,000 bytes that the JVM compiles. Planning takes a sixth longer then, and what were local variables become fields. At 64,000 characters
+it is not needed: the densest class of this job has a byte in its longest method for each ten of its characters (docs/performance.md)."""
 
 
 def apply(stream: DataStream, class_name: str, name: str, j_type: Any = None) -> DataStream:
@@ -44,7 +43,8 @@ def factory(class_name: str, references: Any) -> Any:
     jvm = get_gateway().jvm
     runtime = jvm.org.apache.flink.table.runtime
     configuration = jvm.org.apache.flink.configuration.Configuration()
-    configuration.setString("table.generated-code.max-length", str(LONGEST_METHOD))
+    for key, value in WHOLE_METHODS.items():
+        configuration.setString(key, value)
     operator = runtime.generated.GeneratedOperator(class_name, source(class_name), references, configuration)
     return runtime.operators.CodeGenOperatorFactory(operator)
 

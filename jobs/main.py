@@ -84,7 +84,7 @@ def configuration(settings: Settings) -> Configuration:
         "table.local-time-zone": "UTC",
         # Views that several sinks use are planned once: without this, there is one de-duplication per sink.
         "table.optimizer.reuse-optimize-block-with-digest-enabled": "true",
-        "table.generated-code.max-length": str(java_operators.LONGEST_METHOD),
+        **java_operators.WHOLE_METHODS,
         # The one that jobs/session_order.py knows how to replace; it is the default too.
         "table.exec.unbounded-over.version": "2",
         # Every operator is named after what it does, so that the web UI reads like pipeline.py.

@@ -13,7 +13,8 @@ import signal
 import statistics
 import sys
 import timeit
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -196,8 +197,7 @@ def _throughput(stack: Stack, options: argparse.Namespace) -> None:
         cpu_us = [run.cpu_us_per_event for run in runs]
         per_core = 1e6 / statistics.median(cpu_us)
         print(f"| {parallelism} | {mode} | {backend} | {rate} | {spread(cpu_us, 1)} | {per_core:,.0f} |", flush=True)
-        costliest = list(runs[-1].cpu_us_by_thread.items())[:_THREADS_SHOWN]
-        threads.append(f"{parallelism}, {mode}, {backend}: " + ", ".join(f"{name} {cost:.1f}" for name, cost in costliest))
+        threads.append(f"{parallelism}, {mode}, {backend}: {_costliest(runs[-1].cpu_us_by_thread)}")
     print("\nThreads that cost most, CPU us/event\n")
     print("\n".join(f"- {line}" for line in threads), flush=True)
 
@@ -216,31 +216,38 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
 
 def _load(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
-    common = _under_load(options)
     print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
     for guarantee in options.guarantees:
         maximum = _greatest_rate(stack, options, guarantee)
         print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
         print("| load | events/s | kept up | guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|---|---|---|")
 
-        costs: dict[int, dict[str, float]] = {}
-
-        def at(rate: int, guarantee: str = guarantee, costs: dict[int, dict[str, float]] = costs) -> list[latency.Latency]:
-            marks: list[dict[str, float]] = []
-            found = latency.measure(
-                stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *common,
-                mark=lambda: marks.append(cpu.by_thread_s(stack)),
-            )  # fmt: skip
-            began, ended = marks
-            costs[rate] = cpu.between(began, ended, rate * options.seconds)
-            return found
-
-        for result in latency.against_load(at, maximum, [share / 100 for share in options.loads], options.seconds):
+        threads: dict[int, dict[str, float]] = {}
+        measure_at = partial(_at_rate, stack, options, guarantee, threads)
+        for result in latency.against_load(measure_at, maximum, [share / 100 for share in options.loads], options.seconds):
             print(result.line(), flush=True)
         print("\nCPU us/event by thread, the generator and the reader left out\n")
-        for rate, threads in costs.items():
-            dearest = ", ".join(f"{name} {us:.1f}" for name, us in list(threads.items())[:_THREADS_SHOWN])
-            print(f"- {rate:,} events/s, {sum(threads.values()):.0f} in all: {dearest}", flush=True)
+        for rate, cpu_us in threads.items():
+            print(f"- {rate:,} events/s, {sum(cpu_us.values()):.0f} in all: {_costliest(cpu_us)}", flush=True)
+
+
+def _at_rate(
+    stack: Stack, options: argparse.Namespace, guarantee: str, threads: dict[int, dict[str, float]], rate: int
+) -> list[latency.Latency]:  # fmt: skip
+    """Latency at one rate; puts the CPU time by thread that it cost into `threads`."""
+    marks: list[dict[str, float]] = []
+    found = latency.measure(
+        stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *_under_load(options),
+        mark=lambda: marks.append(cpu.by_thread_s(stack)),
+    )  # fmt: skip
+    began, ended = marks
+    threads[rate] = cpu.between(began, ended, rate * options.seconds)
+    return found
+
+
+def _costliest(cpu_us: Mapping[str, float]) -> str:
+    """The threads that cost most; they come in this order."""
+    return ", ".join(f"{name} {us:.1f}" for name, us in list(cpu_us.items())[:_THREADS_SHOWN])
 
 
 def _under_load(options: argparse.Namespace) -> tuple[str, ...]:
@@ -304,8 +311,7 @@ def _insights(stack: Stack, options: argparse.Namespace) -> None:
     for backend in ("rocksdb", "hashmap"):
         compared = insights.run(stack, options.events, backend, options.runs, options.job_options.split())
         print("\n".join(compared.lines(backend)), flush=True)
-        costliest = list(compared.costs().items())[:_THREADS_SHOWN]
-        added.append(f"{backend}: " + ", ".join(f"{name} {cost:.1f}" for name, cost in costliest))
+        added.append(f"{backend}: {_costliest(compared.costs())}")
     print("\nThreads to which the insights add most, CPU us/event\n")
     print("\n".join(f"- {line}" for line in added), flush=True)
 

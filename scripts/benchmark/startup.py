@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from scripts.benchmark import cpu
 from scripts.benchmark.spread import spread
 from scripts.stack import Stack
 
@@ -50,22 +51,18 @@ def measure(workdir: Path, parallelism: int, flink_options: Mapping[str, str], j
     with Stack(workdir, parallelism=parallelism, flink_options=dict(flink_options)) as stack:
         answered = time.monotonic()
         stack.create_topics()
-        ended_before = _of_ended_children()  # those of the stack before are known to have ended once another process has been started
+        # The processes of the stack before count as ended once another has been started.
+        ended_before = _of_ended_children(os.getpid())
         job_id = stack.submit(*job_options)
         submitted = time.monotonic()
-        client_s = _of_ended_children() - ended_before
+        client_s = _of_ended_children(os.getpid()) - ended_before
         stack.wait_running(job_id)
         running = time.monotonic()
-        cpu_s = {each.name: _with_ended_children(each.pid) for each in stack.processes} | {"client": client_s}
+        cpu_s = {each.name: cpu.seconds([each]) + _of_ended_children(each.pid) for each in stack.processes} | {"client": client_s}
         stack.cancel(job_id)
     return Start(answered - began, submitted - began, running - began, cpu_s)
 
 
-def _with_ended_children(pid: int) -> float:
+def _of_ended_children(pid: int) -> float:
     times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
-
-
-def _of_ended_children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+    return float(times.children_user + times.children_system)

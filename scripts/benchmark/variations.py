@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from scripts.stack import SHORT_LIVED
+
 
 @dataclass(frozen=True)
 class Variation:
@@ -141,7 +143,7 @@ VARIATIONS: Final[dict[str, Variation]] = {
     "c1-only": Variation(
         "the first compiler only (-XX:TieredStopAtLevel=1)",
         "not kept: right for the client and the JobManager, which live shortly or idle",
-        cluster={_JVM: "-XX:TieredStopAtLevel=1"},
+        cluster=SHORT_LIVED,
     ),
     "c2-only": Variation(
         "the second compiler only (-XX:-TieredCompilation)", "not kept: interpreted for longer after each start",

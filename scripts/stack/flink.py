@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,11 @@ def environment(conf: Path, logs: Path) -> dict[str, str]:
         # Thread mode does not see a virtual environment's packages unless they stand here.
         "PYTHONPATH": str(SITE_PACKAGES),
     }
+
+
+def with_jvm_options(variables: Mapping[str, str], options: Sequence[str]) -> dict[str, str]:
+    """The environment of one of Flink's scripts, with more options of its JVM behind those that it has."""
+    return {**variables, "JVM_ARGS": " ".join([*variables.get("JVM_ARGS", "").split(), *options])}
 
 
 class NoSavepoint(StackError):
@@ -91,7 +96,7 @@ class Flink:
         command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
         archive: AbstractContextManager[list[str]] = class_data.of_client() if arguments[0] == "run" else nullcontext([])
         with archive as options:
-            environment = {**self.environment, "JVM_ARGS": " ".join(options)}
+            environment = with_jvm_options(self.environment, options)
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
             output = done.stdout + done.stderr
             if done.returncode != 0:

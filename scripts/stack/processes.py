@@ -94,9 +94,9 @@ def alive(running: Running) -> bool:
 def stop(processes: list[Running]) -> bool:
     """Ends the processes and all in their groups: SIGTERM, and after 20 s SIGKILL. Returns whether the former was enough."""
     living = [each for each in processes if alive(each)]
-    in_time = True
+    asked = living
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        in_time = in_time and (sign == signal.SIGTERM or not living)
+        asked = living
         for each in living:
             try:
                 os.killpg(each.pid, sign)
@@ -108,7 +108,7 @@ def stop(processes: list[Running]) -> bool:
                 _reap(each.pid)
             living = [each for each in living if alive(each)]
             time.sleep(0.05)
-    return in_time
+    return not asked
 
 
 def kill(process: Running) -> None:

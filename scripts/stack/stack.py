@@ -16,7 +16,7 @@ import yaml
 
 from jobs.settings import Topics
 from scripts.stack import class_data, jars, kafka, logs, topics
-from scripts.stack.flink import Flink, environment
+from scripts.stack.flink import Flink, environment, with_jvm_options
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 from scripts.stack.secured import ADMIN, Security
@@ -254,7 +254,7 @@ class Stack:
         self.metrics_ports[name] = free_port()
         own = ("-D", f"metrics.reporter.prom.port={self.metrics_ports[name]}", *options)
         jvm_options = class_data.of_server(name.partition("-")[0], self._new_class_data)
-        variables = self._environment() | {"JVM_ARGS": " ".join(jvm_options)}
+        variables = with_jvm_options(self._environment(), jvm_options)
         running = self._start(name, [str(FLINK_HOME / "bin" / script), "start-foreground", *own], variables)
         self._tell_prometheus()
         return running

@@ -6,8 +6,6 @@ Open loop, as in latency.py. The shop runs with many attackers and alerts of any
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,8 +14,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from jobs.settings import Topics
 from scripts.benchmark.latency import Latency, percentile
+from scripts.benchmark.traffic import UNDISTURBED, generating
 from scripts.stack import Stack
-from scripts.stack.paths import ROOT
 
 TOPICS = Topics(prefix="alerts.")
 _WARM_UP_S = 40
@@ -34,14 +32,11 @@ def measure(stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str
     )  # fmt: skip
     try:
         stack.wait_running(job_id)
-        command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--topic-prefix", TOPICS.prefix,
-                   "--rate", str(rate), "--no-ledger", "--for", str(seconds + _WARM_UP_S), "--fraud", _ATTACKERS,
-                   "--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0"]  # fmt: skip
-        generator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         found: dict[str, list[float]] = {"none": [], "session": []}
-        for order, latency_ms in _latencies(stack.bootstrap, guarantee, seconds):
-            found[order].append(latency_ms)
-        generator.wait()
+        disturbances = ("--fraud", _ATTACKERS, *UNDISTURBED)
+        with generating(stack.bootstrap, TOPICS.prefix, rate, seconds + _WARM_UP_S, *disturbances):
+            for order, latency_ms in _latencies(stack.bootstrap, guarantee, seconds):
+                found[order].append(latency_ms)
     finally:
         stack.cancel(job_id)
     return [

@@ -18,6 +18,7 @@ from scripts.benchmark import cpu, drawing, latency
 from scripts.benchmark.attempt import attempt
 from scripts.benchmark.latency import Latency
 from scripts.benchmark.peers.stream import Progress
+from scripts.benchmark.traffic import generating
 from scripts.stack import Stack, StackError
 from scripts.stack.processes import wait_until
 
@@ -140,8 +141,8 @@ def _late_share(stack: Stack, rate: int) -> float:
     counts as well."""
     late, all_events = (Progress(stack.bootstrap, (topic,)) for topic in (latency.TOPICS.late, latency.UNORDERED))
     before = late.records(), all_events.records()
-    with latency.generate(stack, rate, _DISTURBED_S) as generator:
-        generator.wait()
+    with generating(stack.bootstrap, latency.TOPICS.prefix, rate, _DISTURBED_S):
+        pass  # its end waits for the generator's
     last, since_s = all_events.records(), time.monotonic()
 
     def settled() -> bool:

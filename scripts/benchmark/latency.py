@@ -6,8 +6,6 @@ anything, so that a stall shows in all events behind it (no coordinated omission
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,15 +15,14 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from jobs.settings import Guarantee, Topics
+from scripts.benchmark.traffic import UNDISTURBED, generating
 from scripts.stack import Stack, StackError
-from scripts.stack.paths import ROOT
 
 RULES = Path(__file__).with_name("rules")
 TOPICS = Topics(prefix="latency.")
 ORDERED, UNORDERED = (TOPICS.prefix + name for name in ("session-activity", "fraud-detection"))
 WARM_UP_S = 40
 """A new JVM compiles what it runs for about so long."""
-_UNDISTURBED = ("--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0")
 
 
 @dataclass(frozen=True)
@@ -92,19 +89,12 @@ def running(stack: Stack, guarantee: str, group_id: str, options: Iterable[str])
         stack.cancel(job_id)
 
 
-def generate(stack: Stack, rate: int, seconds: float, *disturbances: str) -> subprocess.Popen[bytes]:
-    """Starts the generator, which is paced by its schedule; to be used with `with`."""
-    command = [sys.executable, "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--topic-prefix", TOPICS.prefix,
-               "--rate", str(rate), "--no-ledger", "--for", str(seconds), *disturbances]  # fmt: skip
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-
-
 def at_rate(
     stack: Stack, rate: int, seconds: int, guarantee: str, warm_up_s: int = WARM_UP_S, mark: Callable[[], None] = lambda: None
 ) -> list[Latency]:
     """Latency of a job that is `running`, at once and in session order. `mark` is called where the stretch that counts begins, and
     where it ends."""
-    with generate(stack, rate, seconds + warm_up_s, *_UNDISTURBED):
+    with generating(stack.bootstrap, TOPICS.prefix, rate, seconds + warm_up_s, *UNDISTURBED):
         found = _consume(stack.bootstrap, guarantee, seconds, warm_up_s, mark)
     return [
         Latency(guarantee, order, len(found[topic]), *(percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))

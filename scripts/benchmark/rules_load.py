@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from jobs.settings import Topics
 from scripts.benchmark.latency import percentile
+from scripts.benchmark.traffic import generating
 from scripts.stack import Stack, StackError
-from scripts.stack.paths import ROOT
 
 TOPICS = Topics(prefix="changes.")
 _CATEGORIES = ("books", "garden", "toys", "kitchen", "sports", "music", "shoes", "office")
@@ -65,33 +63,18 @@ def measure_changes(stack: Stack, rate: int, changes: int, group_id: str, *optio
 
     Each subtask says on rules.status when it has compiled a version, by the clock of this machine.
     """
-    prefix = ("--topic-prefix", TOPICS.prefix)
-    job_id = stack.submit(*prefix, "--group-id", group_id, "--start", "latest-offset", *options)
+    job_id = stack.submit("--topic-prefix", TOPICS.prefix, "--group-id", group_id, "--start", "latest-offset", *options)
     taken: list[float] = []
     try:
         stack.wait_running(job_id)
-        command = [
-            sys.executable,
-            "-m",
-            "scripts.shop.generate",
-            "--bootstrap",
-            stack.bootstrap,
-            *prefix,
-            "--rate",
-            str(rate),
-            "--no-ledger",
-        ]
-        generator = subprocess.Popen([*command, "--for", "600"], cwd=ROOT, stdout=subprocess.DEVNULL)
-        try:
+        with generating(stack.bootstrap, TOPICS.prefix, rate, 600) as generator:
             time.sleep(20)  # until the JVM has compiled what it runs
             producer = Producer({"bootstrap.servers": stack.bootstrap, "linger.ms": 0})
             answers = _answers(stack.bootstrap, TOPICS.rule_status)
             for version in range(1, changes + 1):
                 taken.append(_change(producer, answers, TOPICS.rules, version))
             answers.close()
-        finally:
             generator.terminate()
-            generator.wait()
     finally:
         stack.cancel(job_id)
     return ChangeTimes(len(taken), percentile(taken, 0.5), percentile(taken, 0.99), max(taken))

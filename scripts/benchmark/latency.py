@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from jobs.settings import Guarantee, Topics
 from scripts.benchmark.traffic import UNDISTURBED, generating
@@ -119,8 +119,15 @@ def _consume(bootstrap: str, guarantee: str, seconds: int, warm_up_s: int, mark:
     return found
 
 
+def record_time_ms(message: Message) -> int:
+    """When a record was due, by its timestamp, which the job passes on."""
+    return message.timestamp()[1]
+
+
 @contextmanager
-def arriving(bootstrap: str, guarantee: str) -> Iterator[Callable[[], list[tuple[str, float]]]]:
+def arriving(
+    bootstrap: str, guarantee: str, topics: Sequence[str] = (ORDERED, UNORDERED), due_ms: Callable[[Message], int] = record_time_ms
+) -> Iterator[Callable[[], list[tuple[str, float]]]]:  # fmt: skip
     """What comes out from now on: each call waits for some ms at most, and returns topic and latency in ms of what came."""
     isolation = "read_committed" if guarantee == Guarantee.EXACTLY_ONCE else "read_uncommitted"
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation,
@@ -129,11 +136,11 @@ def arriving(bootstrap: str, guarantee: str) -> Iterator[Callable[[], list[tuple
     def poll() -> list[tuple[str, float]]:
         messages = consumer.consume(500, timeout=0.01)
         now_ms = time.time() * 1000
-        return [(message.topic() or "", now_ms - message.timestamp()[1]) for message in messages if message.error() is None]
+        return [(message.topic() or "", now_ms - due_ms(message)) for message in messages if message.error() is None]
 
     try:
         assignment = []
-        for topic in (ORDERED, UNORDERED):
+        for topic in topics:
             for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
                 high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
                 assignment.append(TopicPartition(topic, partition, high))

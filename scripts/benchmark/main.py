@@ -37,6 +37,7 @@ from scripts.benchmark import (
     throughput,
     tries,
 )
+from scripts.benchmark.peers import latency as peers_latency
 from scripts.benchmark.peers import part
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.tasks import TASKS
@@ -72,9 +73,7 @@ def main() -> None:
     parser.add_argument(
         "--max-rate", type=float, default=0, help="for --only load and soak: the greatest rate, if it is known (default: measure it)"
     )
-    parser.add_argument(
-        "--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="of --only load and soak (default: hashmap)"
-    )
+    parser.add_argument("--backend", choices=("hashmap", "rocksdb"), default="hashmap", help="of --only load and soak (default: hashmap)")
     parser.add_argument(
         "--guarantees", default=",".join(Guarantee), type=_some_of([*Guarantee]), metavar="A,B", help="for --only load (default: both)"
     )
@@ -148,12 +147,17 @@ def _add_curves(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_peers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("--only peers", "millrace beside others, in environments of their own under .millrace/peers")
+    group = parser.add_argument_group(
+        "--only peers, --only peers-latency", "millrace beside others, in environments of their own under .millrace/peers"
+    )
     group.add_argument("--tasks", default=",".join(TASKS), type=_some_of(TASKS), help=f"of {', '.join(TASKS)} (default: all)")
     group.add_argument(
         "--candidates", default=",".join(CANDIDATES), type=_some_of(CANDIDATES), help=f"of {', '.join(CANDIDATES)} (default: all)"
     )
     group.add_argument("--bound-ms", type=int, default=500, help="how long order waits for events that come late (default: 500)")
+    group.add_argument(
+        "--rates", default="2000,10000", type=_rates, metavar="N,…", help="of peers-latency: events per second (default: 2000,10000)"
+    )
     group.add_argument("--no-warm-up", action="store_true", help="count the first run of a job on a new JVM too")
 
 
@@ -165,6 +169,13 @@ def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
         return names
 
     return parse
+
+
+def _rates(text: str) -> list[int]:
+    rates = [int(each) for each in text.split(",")]
+    if min(rates) <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return rates
 
 
 def _percents(text: str) -> list[float]:
@@ -349,6 +360,11 @@ def _peers(stack: Stack, options: argparse.Namespace) -> None:
     part.run(stack, chosen)
 
 
+def _peers_latency(stack: Stack, options: argparse.Namespace) -> None:
+    tasks = [name for name in options.tasks if TASKS[name].routes]
+    peers_latency.run(stack, peers_latency.Plan(tasks, options.candidates, options.rates, options.seconds, options.bound_ms))
+
+
 def _machine() -> str:
     cpu_info = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(":", 1)[1].strip() for line in cpu_info if line.startswith("model name")]
@@ -370,12 +386,12 @@ def _yardstick() -> float:
 
 _PARTS = {
     "latency": _latency, "load": _load, "alerts": _alerts, "rules": _rules, "insights": _insights, "throughput": _throughput,
-    "skew": _skew, "costs": _costs, "peers": _peers, "curves": _curves, "tries": _tries,
+    "skew": _skew, "costs": _costs, "peers": _peers, "peers-latency": _peers_latency, "curves": _curves, "tries": _tries,
     "crossing": _crossing, "soak": _soak,
 }  # fmt: skip
 _START = "start"
 """The part that starts a stack of its own."""
-_ASKED_FOR = {"load", "skew", "costs", "peers", "curves", "tries", "crossing", "soak"}
+_ASKED_FOR = {"load", "skew", "costs", "peers", "peers-latency", "curves", "tries", "crossing", "soak"}
 """Parts that run only by --only: these take long, and peers installs what nothing else needs."""
 _CHOICES: dict[str, Collection[str]] = {"curves": curves.SETTINGS, "tries": VARIATIONS}
 """Parts that --settings chooses from."""

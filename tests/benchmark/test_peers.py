@@ -12,7 +12,7 @@ from shop.v1.events_pb2 import Event
 
 from jobs import baseline
 from jobs.settings import Settings, Topics
-from scripts.benchmark.peers import environments, reference, report
+from scripts.benchmark.peers import environments, latency, reference, report
 from scripts.benchmark.peers.candidates import CANDIDATES
 from scripts.benchmark.peers.expected import CLOSING, Expected, Found, Records, Sum, expect, windows_of
 from scripts.benchmark.peers.meter import Measured, Sample, stretch
@@ -418,3 +418,18 @@ def test_the_picture_is_svg_with_a_bar_for_each_that_ran() -> None:
     assert "A <&" in texts
     assert "C" in texts
     assert "B" not in texts
+
+
+# -- latency beside others ---------------------------------------------------------------------------------------------------------
+
+
+def test_flink_shows_both_guarantees_and_the_others_their_own() -> None:
+    shown = [(each.name, each.guarantee) for each in latency.variants(["millrace-rocksdb", "bytewax"])]
+
+    assert shown == [("millrace, rocksdb", "exactly-once"), ("millrace, rocksdb", "at-least-once"), ("Bytewax", "at-least-once")]
+
+
+def test_latency_counts_what_came_out_of_what_went_in() -> None:
+    reached = latency.Reached(2_000, [5.0, 7.0, 400.4], 81.6, due=4)
+
+    assert reached.line("a", "at-least-once") == "| a | at-least-once | 2,000 | 7 | 400 | 400 | 82 | 75.0% |"

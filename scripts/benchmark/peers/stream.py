@@ -101,14 +101,15 @@ def closing(expected: Expected, session: str) -> Iterator[Event]:
             yield event
 
 
-def clear(stack: Stack, stream: Stream) -> None:
-    """Makes the output topics anew, empty."""
+def clear(stack: Stack, stream: Stream, *more: str) -> None:
+    """Makes the output topics anew, empty, and more topics of the stream."""
+    names = {*stream.outputs, *more}
     admin = AdminClient({"bootstrap.servers": stack.bootstrap})
-    present = set(admin.list_topics(timeout=30).topics)
-    for future in admin.delete_topics([name for name in stream.outputs if name in present]).values():
+    present = set(admin.list_topics(timeout=30).topics) & names
+    for future in admin.delete_topics([*present]).values() if present else ():
         future.result()
     wait_until(
-        lambda: not set(admin.list_topics(timeout=30).topics) & set(stream.outputs),
+        lambda: not set(admin.list_topics(timeout=30).topics) & names,
         stack.processes,
         "the deletion of old results",
         _CHANGED_S,

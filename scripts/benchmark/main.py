@@ -61,7 +61,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000, help="records in the prefilled topic (default: 2000000)")
     parser.add_argument("--runs", type=int, default=1, help="of each throughput set-up, rounds of tries; medians are shown (default: 1)")
     parser.add_argument(
-        "--warm-ups", type=int, default=0, help="runs of each throughput set-up before those that count, on the same JVMs (default: 0)"
+        "--warm-ups",
+        type=int,
+        metavar="N",
+        help="runs before those that count, on the same JVMs: of each throughput set-up (default: 0), and for --only peers of each "
+        f"candidate on Flink (default: {part.WARM_UPS})",
     )
     parser.add_argument("--rate", type=int, default=2_000, help="events per second for latency (default: 2000)")
     lengths = ", ".join(f"{seconds} for --only {name}" for name, seconds in _LENGTHS.items())
@@ -112,9 +116,9 @@ def main() -> None:
             return
         with Stack(workdir, parallelism=_task_managers(options), flink_options=flink_options) as stack:
             stack.create_topics()
-            for name, part in _PARTS.items():
+            for name, measure in _PARTS.items():
                 if options.only == name or (options.only is None and name not in _ASKED_FOR):
-                    part(stack, options)
+                    measure(stack, options)
     except StackError as error:
         sys.exit(f"millrace: {error}")
 
@@ -158,7 +162,6 @@ def _add_peers(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--rates", default="2000,10000", type=_rates, metavar="N,…", help="of peers-latency: events per second (default: 2000,10000)"
     )
-    group.add_argument("--no-warm-up", action="store_true", help="count the first run of a job on a new JVM too")
 
 
 def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
@@ -202,8 +205,9 @@ def _throughput(stack: Stack, options: argparse.Namespace) -> None:
     threads = []
     for number, (parallelism, mode, backend) in enumerate(options.set_ups):
         job_options = ("--parallelism", parallelism, "--python-mode", mode, "--state-backend", backend, *options.job_options.split())
-        every = range(options.warm_ups + options.runs)
-        runs = [throughput.measure(stack, options.events, f"bench-{number}-{run}", *job_options) for run in every][options.warm_ups :]
+        warm_ups = options.warm_ups or 0
+        every = range(warm_ups + options.runs)
+        runs = [throughput.measure(stack, options.events, f"bench-{number}-{run}", *job_options) for run in every][warm_ups:]
         rate = spread([run.events_per_s for run in runs], 0)
         cpu_us = [run.cpu_us_per_event for run in runs]
         per_core = 1e6 / statistics.median(cpu_us)
@@ -355,7 +359,7 @@ def _crossing(stack: Stack, options: argparse.Namespace) -> None:
 def _peers(stack: Stack, options: argparse.Namespace) -> None:
     chosen = part.Plan(
         options.events, options.compact, options.runs, options.tasks, options.candidates, options.bound_ms,
-        warm_up=not options.no_warm_up, pictures=options.pictures,
+        part.WARM_UPS if options.warm_ups is None else options.warm_ups, pictures=options.pictures,
     )  # fmt: skip
     part.run(stack, chosen)
 

@@ -19,6 +19,10 @@ _PATIENCE_S: Final = 60
 _COMMITTED_S: Final = 30
 
 
+WARM_UPS: Final = 3
+"""Runs of each candidate on Flink before those that count: behind a single one, the next cost twice as much as the third."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to run."""
@@ -29,7 +33,7 @@ class Plan:
     tasks: Sequence[str]
     candidates: Sequence[str]
     bound_ms: int
-    warm_up: bool = True
+    warm_ups: int = WARM_UPS
     pictures: Path | None = None
 
 
@@ -61,25 +65,23 @@ def _task(
 ) -> list[report.Row]:  # fmt: skip
     runs: dict[str, list[Measured]] = {each.key: [] for each in chosen}
     reasons = {each.key: each.cannot[task.name] for each in chosen if task.name in each.cannot}
-    # A JVM compiles for a minute what it runs: a run of Flink before the first that counts.
-    for number in range(0 if plan.warm_up else 1, plan.runs + 1):
+    for number in range(1 - plan.warm_ups, plan.runs + 1):
+        counts = number > 0
         for each in chosen:
-            if each.key in reasons or (number == 0 and not each.backend):
+            if each.key in reasons or not (counts or each.backend):
                 continue
-            one = Run(
-                stack, streams[each.part], task, f"{each.key}-{task.name.replace('+', '-')}-{number}", plan.bound_ms, each.guarantee,
-                each.backend,
-            )  # fmt: skip
+            name = f"{each.key}-{task.name.replace('+', '-')}-{plan.warm_ups + number}"
+            one = Run(stack, streams[each.part], task, name, plan.bound_ms, each.guarantee, each.backend)
             try:
                 measured = _once(one, each)
             except StackError as error:
                 reasons[each.key] = f"not measured: {error}"
                 print(f"{task.name}, {each.name}: {error}", flush=True)
                 continue
-            if number:
+            if counts:
                 runs[each.key].append(measured)
             print(
-                f"{task.name}, {each.name}, run {number or 'that warms up'}: {measured.events_per_s:,.0f} events/s, "
+                f"{task.name}, {each.name}, run {number if counts else 'that warms up'}: {measured.events_per_s:,.0f} events/s, "
                 f"{measured.engine_us:.1f} + {measured.broker_us:.1f} us", flush=True,
             )  # fmt: skip
     return [

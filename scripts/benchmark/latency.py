@@ -7,10 +7,11 @@ anything, so that a stall shows in all events behind it (no coordinated omission
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
@@ -21,8 +22,12 @@ from scripts.stack import Stack, StackError
 RULES = Path(__file__).with_name("rules")
 TOPICS = Topics(prefix="latency.")
 ORDERED, UNORDERED = (TOPICS.prefix + name for name in ("session-activity", "fraud-detection"))
-WARM_UP_S = 40
-"""A new JVM compiles what it runs for about so long."""
+OUTPUTS: Final = {UNORDERED: "none", ORDERED: "session"}
+"""Topic -> the order in which events come there."""
+WITH_INPUT: Final = {TOPICS.events: "input", **OUTPUTS}
+"""The same, and the input, before the job: what generator, Kafka and reader take by themselves."""
+WARM_UP_S: Final = 40
+"""A new JVM compiles most of what it runs for about so long; what runs with a checkpoint only, longer."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,15 @@ class Load:
         return f"| {self.share:.0%} | {self.rate:,} | {self.kept_up:.1%} {self.latency.line()}"
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """What is measured at one rate: `seconds`, behind `warm_up_s`, of what comes in `topics` (-> the order in which it comes there)."""
+
+    seconds: int
+    warm_up_s: int = WARM_UP_S
+    topics: Mapping[str, str] = field(default_factory=lambda: OUTPUTS)
+
+
 def against_load(
     measure_at: Callable[[int], list[Latency]], maximum: float, shares: Sequence[float], seconds: int
 ) -> Iterator[Load]:  # fmt: skip
@@ -66,11 +80,11 @@ def against_load(
 
 
 def measure(
-    stack: Stack, rate: int, seconds: int, guarantee: str, group_id: str, *options: str, mark: Callable[[], None] = lambda: None
+    stack: Stack, rate: int, stretch: Stretch, guarantee: str, group_id: str, *options: str, mark: Callable[[], None] = lambda: None
 ) -> list[Latency]:  # fmt: skip
     """Runs the job and the generator once. `mark`: as for `at_rate`."""
     with running(stack, guarantee, group_id, options):
-        return at_rate(stack, rate, seconds, guarantee, mark=mark)
+        return at_rate(stack, rate, stretch, guarantee, mark)
 
 
 @contextmanager
@@ -90,23 +104,23 @@ def running(stack: Stack, guarantee: str, group_id: str, options: Iterable[str])
 
 
 def at_rate(
-    stack: Stack, rate: int, seconds: int, guarantee: str, warm_up_s: int = WARM_UP_S, mark: Callable[[], None] = lambda: None
-) -> list[Latency]:
-    """Latency of a job that is `running`, at once and in session order. `mark` is called where the stretch that counts begins, and
-    where it ends."""
-    with generating(stack.bootstrap, TOPICS.prefix, rate, seconds + warm_up_s, *UNDISTURBED):
-        found = _consume(stack.bootstrap, guarantee, seconds, warm_up_s, mark)
+    stack: Stack, rate: int, stretch: Stretch, guarantee: str, mark: Callable[[], None] = lambda: None
+) -> list[Latency]:  # fmt: skip
+    """Latency of a job that is `running`, in each of the topics. `mark` is called where the stretch begins that counts, and where it
+    ends."""
+    with generating(stack.bootstrap, TOPICS.prefix, rate, stretch.warm_up_s + stretch.seconds, *UNDISTURBED):
+        found = _consume(stack.bootstrap, guarantee, stretch, mark)
     return [
         Latency(guarantee, order, len(found[topic]), *(percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
-        for topic, order in ((UNORDERED, "none"), (ORDERED, "session"))
+        for topic, order in stretch.topics.items()
     ]
 
 
-def _consume(bootstrap: str, guarantee: str, seconds: int, warm_up_s: int, mark: Callable[[], None]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {ORDERED: [], UNORDERED: []}
-    with arriving(bootstrap, guarantee) as poll:
-        start, counts = time.monotonic() + warm_up_s, False
-        while time.monotonic() < start + seconds:
+def _consume(bootstrap: str, guarantee: str, stretch: Stretch, mark: Callable[[], None]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {topic: [] for topic in stretch.topics}
+    with arriving(bootstrap, guarantee, [*stretch.topics]) as poll:
+        start, counts = time.monotonic() + stretch.warm_up_s, False
+        while time.monotonic() < start + stretch.seconds:
             arrived = poll()
             if time.monotonic() < start:
                 continue
@@ -126,7 +140,7 @@ def record_time_ms(message: Message) -> int:
 
 @contextmanager
 def arriving(
-    bootstrap: str, guarantee: str, topics: Sequence[str] = (ORDERED, UNORDERED), due_ms: Callable[[Message], int] = record_time_ms
+    bootstrap: str, guarantee: str, topics: Sequence[str] = (*OUTPUTS,), due_ms: Callable[[Message], int] = record_time_ms
 ) -> Iterator[Callable[[], list[tuple[str, float]]]]:  # fmt: skip
     """What comes out from now on: each call waits for some ms at most, and returns topic and latency in ms of what came."""
     isolation = "read_committed" if guarantee == Guarantee.EXACTLY_ONCE else "read_uncommitted"

@@ -71,6 +71,10 @@ def main() -> None:
     lengths = ", ".join(f"{seconds} for --only {name}" for name, seconds in _LENGTHS.items())
     parser.add_argument("--seconds", type=int, default=0, help=f"length of a latency run (default: {_SECONDS}; {lengths})")
     parser.add_argument(
+        "--warm-up-s", type=int, default=latency.WARM_UP_S, metavar="S",
+        help=f"seconds that do not count, before each latency run of latency, load and peers-latency (default: {latency.WARM_UP_S})",
+    )  # fmt: skip
+    parser.add_argument(
         "--loads", default="10,25,50,75", type=_percents, metavar="PERCENT,…",
         help="for --only load: latency at these shares of the greatest rate (default: 10,25,50,75)",
     )  # fmt: skip
@@ -221,17 +225,17 @@ def _latency(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
     print(f"\nLatency in ms at {options.rate:,} events/s, lateness bound 500 ms, parallelism 1, thread mode\n")
     print("| guarantee | order | events | p50 | p95 | p99 |\n|---|---|---|---|---|---|", flush=True)
+    stretch = latency.Stretch(options.seconds, options.warm_up_s)
+    job_options = ("--parallelism", "1", *_LATENCY_OPTIONS, *options.job_options.split())
     for guarantee in (Guarantee.AT_LEAST_ONCE, Guarantee.EXACTLY_ONCE):
-        for result in latency.measure(
-            stack, options.rate, options.seconds, guarantee, f"latency-{guarantee}", "--parallelism", "1",
-            *_LATENCY_OPTIONS, *options.job_options.split(),
-        ):  # fmt: skip
+        for result in latency.measure(stack, options.rate, stretch, guarantee, f"latency-{guarantee}", *job_options):
             print(result.line(), flush=True)
 
 
 def _load(stack: Stack, options: argparse.Namespace) -> None:
     stack.create_topics(latency.TOPICS)
     print("\nLatency in ms against load, lateness bound 500 ms, parallelism 1, thread mode, " + options.backend)
+    print("`input`: until a consumer of the input holds the event, without any job between")
     for guarantee in options.guarantees:
         maximum = _greatest_rate(stack, options, guarantee)
         print(f"\n{guarantee}: at most {maximum:,.0f} events/s\n")
@@ -252,8 +256,8 @@ def _at_rate(
     """Latency at one rate; puts the CPU time by thread that it cost into `threads`."""
     marks: list[dict[str, float]] = []
     found = latency.measure(
-        stack, rate, options.seconds, guarantee, f"load-{guarantee}-{rate}", *_under_load(options),
-        mark=lambda: marks.append(cpu.by_thread_s(stack)),
+        stack, rate, latency.Stretch(options.seconds, options.warm_up_s, latency.WITH_INPUT), guarantee, f"load-{guarantee}-{rate}",
+        *_under_load(options), mark=lambda: marks.append(cpu.by_thread_s(stack)),
     )  # fmt: skip
     began, ended = marks
     threads[rate] = cpu.between(began, ended, rate * options.seconds)
@@ -366,7 +370,8 @@ def _peers(stack: Stack, options: argparse.Namespace) -> None:
 
 def _peers_latency(stack: Stack, options: argparse.Namespace) -> None:
     tasks = [name for name in options.tasks if TASKS[name].routes]
-    peers_latency.run(stack, peers_latency.Plan(tasks, options.candidates, options.rates, options.seconds, options.bound_ms))
+    stretch = latency.Stretch(options.seconds, options.warm_up_s)
+    peers_latency.run(stack, peers_latency.Plan(tasks, options.candidates, options.rates, stretch, options.bound_ms))
 
 
 def _machine() -> str:

@@ -17,7 +17,7 @@ from shop.v1.events_pb2 import Event
 
 from jobs.settings import Guarantee
 from scripts.benchmark import cpu
-from scripts.benchmark.latency import WARM_UP_S, arriving, percentile
+from scripts.benchmark.latency import Stretch, arriving, percentile
 from scripts.benchmark.peers import stream
 from scripts.benchmark.peers.candidates import CANDIDATES, Candidate, Run, brokers
 from scripts.benchmark.peers.expected import Expected
@@ -35,12 +35,12 @@ _STREAM: Final = stream.Stream("peers-latency.", Expected())
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: each task by each candidate at each rate, in events per second, for so many seconds behind the warm-up."""
+    """What to run: each task by each candidate at each rate, in events per second."""
 
     tasks: Sequence[str]
     candidates: Sequence[str]
     rates: Sequence[int]
-    seconds: int
+    stretch: Stretch
     bound_ms: int
 
 
@@ -69,7 +69,10 @@ def run(stack: Stack, plan: Plan) -> None:
     """Prints a table for each task, as it comes."""
     for task in (TASKS[name] for name in plan.tasks):
         order = f", in order of the session (bound {plan.bound_ms} ms)" if task.ordered else ""
-        print(f"\nLatency, task {task.name}{order}: {plan.seconds} s behind {WARM_UP_S} s of warm-up\n\n{HEADER}", flush=True)
+        print(
+            f"\nLatency, task {task.name}{order}: {plan.stretch.seconds} s behind {plan.stretch.warm_up_s} s of warm-up\n\n{HEADER}",
+            flush=True,
+        )
         for each in variants(plan.candidates):
             if task.name in each.cannot:
                 continue
@@ -95,7 +98,7 @@ def _one(stack: Stack, plan: Plan, task: Task, candidate: Candidate) -> Iterator
     one = Run(stack, _STREAM, task, name, plan.bound_ms, candidate.guarantee, candidate.backend)
     with candidate.start(one) as engine:
         for rate in sorted(plan.rates):
-            yield _at_rate(one, engine, rate, plan.seconds)
+            yield _at_rate(one, engine, rate, plan.stretch)
 
 
 def event_time_ms(message: Message) -> int:
@@ -103,18 +106,18 @@ def event_time_ms(message: Message) -> int:
     return Event.FromString(message.value() or b"").event_time_ms
 
 
-def _at_rate(one: Run, engine: Sequence[Running], rate: int, seconds: int) -> Reached:
+def _at_rate(one: Run, engine: Sequence[Running], rate: int, stretch: Stretch) -> Reached:
     topics = [one.stream.prefix + name for name in one.stream.topics.routed() if ordered(name)]
     processes = [*engine, *brokers(one.stack)]
     bootstrap = one.stack.bootstrap
     inputs = stream.Progress(bootstrap, (one.stream.topics.events,))
     with (
         arriving(bootstrap, one.guarantee, topics, event_time_ms) as poll,
-        generating(bootstrap, one.stream.prefix, rate, WARM_UP_S + seconds, *UNDISTURBED),
+        generating(bootstrap, one.stream.prefix, rate, stretch.warm_up_s + stretch.seconds, *UNDISTURBED),
     ):
-        _collect(poll, WARM_UP_S)
+        _collect(poll, stretch.warm_up_s)
         began_s, sent = cpu.seconds(processes), inputs.records()
-        found = _collect(poll, seconds)
+        found = _collect(poll, stretch.seconds)
         spent_s, sent = cpu.seconds(processes) - began_s, inputs.records() - sent
     for process in engine:
         if not alive(process):

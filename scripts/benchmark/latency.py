@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from jobs.settings import Guarantee, Topics
 from scripts.benchmark.traffic import UNDISTURBED, generating
@@ -28,6 +28,9 @@ WITH_INPUT: Final = {TOPICS.events: "input", **OUTPUTS}
 """The same, and the input, before the job: what generator, Kafka and reader take by themselves."""
 WARM_UP_S: Final = 40
 """A new JVM compiles most of what it runs for about so long; what runs with a checkpoint only, longer."""
+
+
+_ANSWER_S: Final = 30
 
 
 @dataclass(frozen=True)
@@ -153,15 +156,26 @@ def arriving(
         return [(message.topic() or "", now_ms - due_ms(message)) for message in messages if message.error() is None]
 
     try:
-        assignment = []
-        for topic in topics:
-            for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
-                high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)[1]
-                assignment.append(TopicPartition(topic, partition, high))
-        consumer.assign(assignment)
+        consumer.assign([place for topic in topics for place in _end(consumer, topic)])
         yield poll
     finally:
         consumer.close()
+
+
+def _end(consumer: Consumer, topic: str) -> list[TopicPartition]:
+    """The end of each partition. Raises StackError if Kafka does not tell: a topic that is new has no leader everybody knows of for a
+    moment."""
+    deadline_s = time.monotonic() + _ANSWER_S
+    while True:
+        try:
+            places = [TopicPartition(topic, partition) for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
+            return [
+                TopicPartition(topic, place.partition, consumer.get_watermark_offsets(place, timeout=30)[1]) for place in places
+            ]  # fmt: skip
+        except KafkaException as error:
+            if time.monotonic() > deadline_s:
+                raise StackError(f"the ends of {topic}: {error}") from error
+            time.sleep(0.1)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -29,7 +29,6 @@ WITH_INPUT: Final = {TOPICS.events: "input", **OUTPUTS}
 WARM_UP_S: Final = 40
 """A new JVM compiles most of what it runs for about so long; what runs with a checkpoint only, longer."""
 
-
 _ANSWER_S: Final = 30
 
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from jobs.settings import Topics
-from scripts.benchmark.latency import Latency, percentile
+from scripts.benchmark.latency import Latency, at_end, percentile
 from scripts.benchmark.traffic import UNDISTURBED, generating
 from scripts.stack import Stack
 
@@ -51,10 +51,7 @@ def _latencies(bootstrap: str, guarantee: str, seconds: int) -> Iterator[tuple[s
     client = {"bootstrap.servers": bootstrap, "group.id": "bench", "isolation.level": isolation, "enable.auto.commit": False,
               "fetch.wait.max.ms": 5, "fetch.min.bytes": 1}  # fmt: skip
     with closing(Consumer(client)) as consumer:
-        topic = TOPICS.fraud_alerts
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        ends = {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=30)[1] for each in partitions}
-        consumer.assign([TopicPartition(topic, partition, end) for partition, end in ends.items()])
+        consumer.assign(at_end(consumer, TOPICS.fraud_alerts))
         start = time.monotonic() + _WARM_UP_S
         while time.monotonic() < start + seconds:
             messages = consumer.consume(500, timeout=0.01)

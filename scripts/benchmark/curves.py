@@ -128,7 +128,7 @@ def _point(
     marks: list[tuple[float, float]] = []
     with latency.running(stack, setting.guarantee, f"curve-{name}-{value}", options):
         found = latency.at_rate(
-            stack, rate, Stretch(seconds, warm_up_s), setting.guarantee, lambda: marks.append((time.monotonic(), cpu.total_s(stack)))
+            stack, rate, Stretch(seconds, warm_up_s), setting.guarantee, mark=lambda: marks.append((time.monotonic(), cpu.total_s(stack)))
         )  # fmt: skip
         late = _late_share(stack, rate) if setting.late else math.nan
     (began_s, began_cpu_s), (ended_s, ended_cpu_s) = marks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -64,11 +64,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Stretch:
-    """What is measured at one rate: `seconds`, behind `warm_up_s`, of what comes in `topics` (-> the order in which it comes there)."""
+    """What counts at one rate: `seconds`, behind `warm_up_s`."""
 
     seconds: int
     warm_up_s: int = WARM_UP_S
-    topics: Mapping[str, str] = field(default_factory=lambda: OUTPUTS)
 
 
 def against_load(
@@ -82,11 +81,12 @@ def against_load(
 
 
 def measure(
-    stack: Stack, rate: int, stretch: Stretch, guarantee: str, group_id: str, *options: str, mark: Callable[[], None] = lambda: None
+    stack: Stack, rate: int, stretch: Stretch, guarantee: str, group_id: str, *options: str, topics: Mapping[str, str] = OUTPUTS,
+    mark: Callable[[], None] = lambda: None,
 ) -> list[Latency]:  # fmt: skip
-    """Runs the job and the generator once. `mark`: as for `at_rate`."""
+    """Runs the job and the generator once. `topics`, `mark`: as for `at_rate`."""
     with running(stack, guarantee, group_id, options):
-        return at_rate(stack, rate, stretch, guarantee, mark)
+        return at_rate(stack, rate, stretch, guarantee, topics, mark)
 
 
 @contextmanager
@@ -106,33 +106,26 @@ def running(stack: Stack, guarantee: str, group_id: str, options: Iterable[str])
 
 
 def at_rate(
-    stack: Stack, rate: int, stretch: Stretch, guarantee: str, mark: Callable[[], None] = lambda: None
+    stack: Stack, rate: int, stretch: Stretch, guarantee: str, topics: Mapping[str, str] = OUTPUTS,
+    mark: Callable[[], None] = lambda: None,
 ) -> list[Latency]:  # fmt: skip
-    """Latency of a job that is `running`, in each of the topics. `mark` is called where the stretch begins that counts, and where it
-    ends."""
-    with generating(stack.bootstrap, TOPICS.prefix, rate, stretch.warm_up_s + stretch.seconds, *UNDISTURBED):
-        found = _consume(stack.bootstrap, guarantee, stretch, mark)
+    """Latency of a job that is `running`, in each of the topics (-> the order in which events come there). `mark` is called where the
+    stretch begins that counts, and where it ends."""
+    found: dict[str, list[float]] = {topic: [] for topic in topics}
+    with (
+        generating(stack.bootstrap, TOPICS.prefix, rate, stretch.warm_up_s + stretch.seconds, *UNDISTURBED),
+        arriving(stack.bootstrap, guarantee, topics) as poll,
+    ):
+        for _ in during(stretch.warm_up_s, poll):
+            pass
+        mark()
+        for topic, latency_ms in during(stretch.seconds, poll):
+            found[topic].append(latency_ms)
+        mark()
     return [
         Latency(guarantee, order, len(found[topic]), *(percentile(found[topic], share) for share in (0.50, 0.95, 0.99)))
-        for topic, order in stretch.topics.items()
+        for topic, order in topics.items()
     ]
-
-
-def _consume(bootstrap: str, guarantee: str, stretch: Stretch, mark: Callable[[], None]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {topic: [] for topic in stretch.topics}
-    with arriving(bootstrap, guarantee, [*stretch.topics]) as poll:
-        start, counts = time.monotonic() + stretch.warm_up_s, False
-        while time.monotonic() < start + stretch.seconds:
-            arrived = poll()
-            if time.monotonic() < start:
-                continue
-            if not counts:
-                counts = True
-                mark()
-            for topic, latency_ms in arrived:
-                found[topic].append(latency_ms)
-        mark()
-    return found
 
 
 def record_time_ms(message: Message) -> int:
@@ -142,7 +135,7 @@ def record_time_ms(message: Message) -> int:
 
 @contextmanager
 def arriving(
-    bootstrap: str, guarantee: str, topics: Sequence[str] = (*OUTPUTS,), due_ms: Callable[[Message], int] = record_time_ms
+    bootstrap: str, guarantee: str, topics: Iterable[str] = OUTPUTS, due_ms: Callable[[Message], int] = record_time_ms
 ) -> Iterator[Callable[[], list[tuple[str, float]]]]:  # fmt: skip
     """What comes out from now on: each call waits for some ms at most, and returns topic and latency in ms of what came."""
     isolation = "read_committed" if guarantee == Guarantee.EXACTLY_ONCE else "read_uncommitted"
@@ -155,22 +148,28 @@ def arriving(
         return [(message.topic() or "", now_ms - due_ms(message)) for message in messages if message.error() is None]
 
     try:
-        consumer.assign([place for topic in topics for place in _end(consumer, topic)])
+        consumer.assign([place for topic in topics for place in at_end(consumer, topic)])
         yield poll
     finally:
         consumer.close()
 
 
-def _end(consumer: Consumer, topic: str) -> list[TopicPartition]:
+def during(seconds: float, poll: Callable[[], list[tuple[str, float]]]) -> Iterator[tuple[str, float]]:
+    """Topic and latency in ms of each record that comes meanwhile."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        yield from poll()
+
+
+def at_end(consumer: Consumer, topic: str) -> list[TopicPartition]:
     """The end of each partition. Raises StackError if Kafka does not tell: a topic that is new has no leader everybody knows of for a
     moment."""
     deadline_s = time.monotonic() + _ANSWER_S
     while True:
         try:
-            places = [TopicPartition(topic, partition) for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions]
-            return [
-                TopicPartition(topic, place.partition, consumer.get_watermark_offsets(place, timeout=30)[1]) for place in places
-            ]  # fmt: skip
+            partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            ends = {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=30)[1] for each in partitions}
+            return [TopicPartition(topic, partition, end) for partition, end in ends.items()]
         except KafkaException as error:
             if time.monotonic() > deadline_s:
                 raise StackError(f"the ends of {topic}: {error}") from error

@@ -256,8 +256,8 @@ def _at_rate(
     """Latency at one rate; puts the CPU time by thread that it cost into `threads`."""
     marks: list[dict[str, float]] = []
     found = latency.measure(
-        stack, rate, latency.Stretch(options.seconds, options.warm_up_s, latency.WITH_INPUT), guarantee, f"load-{guarantee}-{rate}",
-        *_under_load(options), mark=lambda: marks.append(cpu.by_thread_s(stack)),
+        stack, rate, latency.Stretch(options.seconds, options.warm_up_s), guarantee, f"load-{guarantee}-{rate}", *_under_load(options),
+        topics=latency.WITH_INPUT, mark=lambda: marks.append(cpu.by_thread_s(stack)),
     )  # fmt: skip
     began, ended = marks
     threads[rate] = cpu.between(began, ended, rate * options.seconds)

@@ -1,3 +1,7 @@
+"""The generator beside a benchmark: whether it is waited for, or killed."""
+
+from __future__ import annotations
+
 import signal
 
 import pytest

@@ -171,8 +171,8 @@ def running_job(stack: Stack, name: str, folder: Path, *options: str) -> Iterato
         stack.wait_running(job.job_id)
         yield job
     finally:
-        job.close()
         stack.cancel(job.job_id)
+        job.close()
 
 
 def rules_folder(folder: Path, *changed: dict[str, Any], without: tuple[str, ...] = ()) -> Path:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 
+from scripts.checker.reader import TopicReader
 from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 from tests.e2e.harness import RULES_ONLY, Job, running_job, wait_until
@@ -89,13 +90,10 @@ class Answers:
 
     def __init__(self, job: Job) -> None:
         self.all: list[dict[str, Any]] = []
-        self._consumer = Consumer({"bootstrap.servers": job.stack.bootstrap, "group.id": "test", "isolation.level": "read_committed",
-                                   "enable.auto.commit": False})  # fmt: skip
-        self._consumer.assign([TopicPartition(job.topics.rule_status, 0, 0)])
+        self._reader = TopicReader(job.stack.bootstrap, [job.topics.rule_status])
 
     def to(self, rule_id: str) -> list[dict[str, Any]]:
         """The answers to one rule so far."""
-        while messages := self._consumer.consume(10_000, 0.5):
-            found = [json.loads(message.value() or b"{}") for message in messages if not message.error()]
-            self.all += [each for each in found if each["status"] != "counted" and each["reason"] != "in force at start"]
+        found = [json.loads(message.value() or b"{}") for message in self._reader.read()]
+        self.all += [each for each in found if each["status"] != "counted" and each["reason"] != "in force at start"]
         return [each for each in self.all if each["rule_id"] == rule_id]

@@ -6,10 +6,8 @@ exactly-once the consumer reads what is committed.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from confluent_kafka import Message
@@ -17,15 +15,16 @@ from shop.v1.events_pb2 import Event
 
 from jobs.settings import Guarantee
 from scripts.benchmark import cpu
-from scripts.benchmark.latency import Stretch, arriving, percentile
+from scripts.benchmark.latency import Stretch, arriving, during, percentile
 from scripts.benchmark.peers import stream
 from scripts.benchmark.peers.candidates import CANDIDATES, Candidate, Run, brokers
 from scripts.benchmark.peers.expected import Expected
+from scripts.benchmark.peers.meter import require_alive
 from scripts.benchmark.peers.programs.common import ordered
 from scripts.benchmark.peers.tasks import TASKS, Task
 from scripts.benchmark.traffic import UNDISTURBED, generating
 from scripts.stack import Stack, StackError
-from scripts.stack.processes import Running, alive, last_line
+from scripts.stack.processes import Running
 
 HEADER: Final = (
     "| candidate | guarantee | events/s | p50, ms | p95 | p99 | CPU us/event, Kafka's too | came out |\n|---|---|---|---|---|---|---|---|"
@@ -115,20 +114,10 @@ def _at_rate(one: Run, engine: Sequence[Running], rate: int, stretch: Stretch) -
         arriving(bootstrap, one.guarantee, topics, event_time_ms) as poll,
         generating(bootstrap, one.stream.prefix, rate, stretch.warm_up_s + stretch.seconds, *UNDISTURBED),
     ):
-        _collect(poll, stretch.warm_up_s)
+        for _ in during(stretch.warm_up_s, poll):
+            pass
         began_s, sent = cpu.seconds(processes), inputs.records()
-        found = _collect(poll, stretch.seconds)
+        found = [latency_ms for _, latency_ms in during(stretch.seconds, poll)]
         spent_s, sent = cpu.seconds(processes) - began_s, inputs.records() - sent
-    for process in engine:
-        if not alive(process):
-            raise StackError(f"{process.name} ended: {last_line(Path(process.log))}")
+    require_alive(engine)
     return Reached(rate, found, spent_s / sent * 1e6, sent)
-
-
-def _collect(poll: Callable[[], list[tuple[str, float]]], seconds: float) -> list[float]:
-    """Latencies in ms of what comes meanwhile."""
-    found: list[float] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found += [latency_ms for _, latency_ms in poll()]
-    return found

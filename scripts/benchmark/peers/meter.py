@@ -62,9 +62,7 @@ def watch(
     samples: list[Sample] = []
     moved_s = time.monotonic()
     while not samples or samples[-1].outputs < outputs:
-        for process in engine:
-            if not alive(process):
-                raise StackError(f"{process.name} ended: {last_line(Path(process.log))}")
+        require_alive(engine)
         time_s, count = time.monotonic(), records()
         if not samples or count > samples[-1].outputs:
             moved_s = time_s
@@ -73,6 +71,13 @@ def watch(
         samples.append(Sample(time_s, count, cpu.seconds(engine), cpu.seconds(broker), cpu.memory_bytes(engine)))
         time.sleep(_EVERY_S)
     return samples
+
+
+def require_alive(engine: Sequence[Running]) -> None:
+    """Raises StackError, with the last words of its log, if a process has ended."""
+    for process in engine:
+        if not alive(process):
+            raise StackError(f"{process.name} ended: {last_line(Path(process.log))}")
 
 
 def stretch(samples: Sequence[Sample], events_behind: Callable[[int], float], events: int) -> Measured:

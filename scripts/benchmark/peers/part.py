@@ -17,8 +17,6 @@ from scripts.stack import Stack, StackError
 
 _PATIENCE_S: Final = 60
 _COMMITTED_S: Final = 30
-
-
 WARM_UPS: Final = 3
 """Runs of each candidate on Flink before those that count: behind a single one, the next cost twice as much as the third."""
 
@@ -33,7 +31,7 @@ class Plan:
     tasks: Sequence[str]
     candidates: Sequence[str]
     bound_ms: int
-    warm_ups: int = WARM_UPS
+    warm_ups: int
     pictures: Path | None = None
 
 

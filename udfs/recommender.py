@@ -18,7 +18,7 @@ from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from udfs.recommendations import rows
 from udfs.recommendations.answers import MOST_ASKED, next_items
-from udfs.recommendations.neighbours import Neighbours, Scored
+from udfs.recommendations.neighbours import PUBLISHED, Neighbours, Scored
 from udfs.recommendations.popularity import Popularity
 from udfs.recommendations.trending import Trend
 
@@ -77,7 +77,7 @@ class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
     def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         kind, text, time_ms = value[0], value[1], value[2]
         if kind == VISIT:
-            yield from self._answer(rows.visit(text), self._restored(ctx.get_broadcast_state(self._popularity_state)), time_ms)
+            yield from self._answer(rows.visit(text), self._popular(ctx), time_ms)
             return
         packed = self._product.value()
         product = Neighbours.unpacked(packed) if packed else Neighbours.new()
@@ -101,15 +101,14 @@ class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
             return
         if timestamp != product.as_of_ms:  # a later window has come already, and has a timer of its own
             return
-        popularity = self._restored(ctx.get_broadcast_state(self._popularity_state))
+        popularity = self._popular(ctx)
         popularity.move_to(timestamp)
-        best = product.scores(product.viewed, popularity, timestamp, self._half_life_ms)[:MOST_ASKED]
-        self._next.update(orjson.dumps(best).decode())
-        news = product.news(popularity, timestamp, self._half_life_ms)
-        if news is None:
+        viewed, bought = product.lists(popularity, timestamp, self._half_life_ms, MOST_ASKED)
+        self._next.update(orjson.dumps(viewed).decode())
+        viewed, bought = viewed[:PUBLISHED], bought[:PUBLISHED]
+        if not product.is_news(viewed, bought):
             return
         self._product.update(product.packed())
-        viewed, bought = news
         yield PRODUCT, product_id, _json(
             product_id=product_id, category=product.category, time_ms=timestamp, also_viewed=_items(viewed), also_bought=_items(bought)
         )  # fmt: skip
@@ -122,6 +121,10 @@ class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
             yield VISIT, visit.user_id or visit.session_id, _json(
                 user_id=visit.user_id, session_id=visit.session_id, time_ms=time_ms, items=_items(items)
             )  # fmt: skip
+
+    def _popular(self, ctx: Any) -> Popularity:
+        """As below, without a way into Java for each row."""
+        return self._popularity if self._popularity is not None else self._restored(ctx.get_broadcast_state(self._popularity_state))
 
     def _restored(self, state: Any) -> Popularity:
         """Broadcast state can't be read in open(), so it is on the first element."""

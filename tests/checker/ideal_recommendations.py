@@ -13,7 +13,7 @@ from scripts.checker.model import BY_PRODUCT, BY_USER, TRENDING, ExpectedEvent, 
 from scripts.evaluation.interactions import Interaction, of_event
 from scripts.evaluation.learning import Learner, Lengths
 from udfs.recommendations.answers import next_items
-from udfs.recommendations.neighbours import Scored
+from udfs.recommendations.neighbours import PUBLISHED, Scored
 from udfs.recommendations.rows import STEPS
 from udfs.recommendations.trending import Trend
 
@@ -53,10 +53,12 @@ def _visit(event: Interaction, user_id: str, before: dict[str, list[str]], visit
 
 def _products(learner: Learner, half_life_ms: int) -> Iterator[Output]:
     for product, state in learner.products.items():
-        news = state.news(learner.popularity, learner.time_ms, half_life_ms) if state.as_of_ms == learner.time_ms else None
-        if news is not None:
+        if state.as_of_ms != learner.time_ms:
+            continue
+        viewed, bought = state.lists(learner.popularity, learner.time_ms, half_life_ms, PUBLISHED)
+        if state.is_news(viewed, bought):
             row = {"product_id": product, "category": state.category, "time_ms": learner.time_ms,
-                   "also_viewed": _items(news[0]), "also_bought": _items(news[1])}  # fmt: skip
+                   "also_viewed": _items(viewed), "also_bought": _items(bought)}  # fmt: skip
             yield _output(BY_PRODUCT, product, row)
 
 

@@ -26,6 +26,8 @@ _DAMPING: Final = 0.35
 _SUPPORT: Final = 2.0
 """Half of the score goes where the co-occurrence is no more than this: one chance meeting of two rare products is no bond."""
 _DIGITS: Final = 6
+_SURELY_LESS: Final = 1 - 1e-4
+"""A score below this share of another one is less than it when both are rounded, too."""
 _VERSION: Final = 1
 
 Scored = list[tuple[str, float]]
@@ -62,27 +64,34 @@ class Neighbours:
         if window.bought:
             self.bought.add(window.bought, time_ms, half_life_ms, MOST_NEIGHBOURS)
 
-    def scores(self, sums: FadingSums, popularity: Popularity, time_ms: int, half_life_ms: int) -> Scored:
-        """The neighbours, best first; equal ones by product."""
+    def scores(self, sums: FadingSums, popularity: Popularity, time_ms: int, half_life_ms: int, count: int = MOST_NEIGHBOURS) -> Scored:
+        """The `count` best neighbours, best first; equal ones by product."""
         share = faded(1.0, time_ms - sums.as_of_ms, half_life_ms)
         own = faded(self.weight, time_ms - self.as_of_ms, half_life_ms)
-        scored = []
+        known, floor, left = popularity.known_at(time_ms)
+        exact = []
         for other, total in sums.sums.items():
             together = total * share
-            popular = max(popularity.of(other, time_ms), together)
+            popular = max(known.get(other, floor) * left, together)
             likely = together / max(own, together)
-            scored.append((other, rounded(likely / popular**_DAMPING * together / (together + _SUPPORT))))
+            exact.append((likely / popular**_DAMPING * together / (together + _SUPPORT), other))
+        if len(exact) > count:  # to round one takes as long as to score it
+            least = sorted((score for score, _ in exact), reverse=True)[count - 1] * _SURELY_LESS
+            exact = [entry for entry in exact if entry[0] >= least]
+        scored = [(other, rounded(score)) for score, other in exact]
         scored.sort(key=lambda entry: (-entry[1], entry[0]))
-        return scored
+        return scored[:count]
 
-    def news(self, popularity: Popularity, time_ms: int, half_life_ms: int) -> tuple[Scored, Scored] | None:
-        """The best of what is viewed and bought with it, if they are others than those of the last call, or in another order."""
-        viewed, bought = (self.scores(sums, popularity, time_ms, half_life_ms)[:PUBLISHED] for sums in (self.viewed, self.bought))
-        told = digest(viewed, bought)
-        if told == self.published:
-            return None
-        self.published = told
+    def lists(self, popularity: Popularity, time_ms: int, half_life_ms: int, count: int) -> tuple[Scored, Scored]:
+        """The `count` best of what is viewed with it, and of what is bought with it."""
+        viewed, bought = (self.scores(sums, popularity, time_ms, half_life_ms, count) for sums in (self.viewed, self.bought))
         return viewed, bought
+
+    def is_news(self, viewed: Scored, bought: Scored) -> bool:
+        """Whether these are other products than those of the last call, or in another order."""
+        told = digest(viewed, bought)
+        changed, self.published = told != self.published, told
+        return changed
 
     def packed(self) -> str:
         """All of it, as JSON."""

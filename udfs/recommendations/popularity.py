@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
 import orjson
@@ -53,10 +53,9 @@ class Popularity:
         if ended:
             self._hold(self._sums)
 
-    def of(self, product_id: str, time_ms: int) -> float:
-        """The faded sum of a product's weights; of one that is not among the known ones, the most that it can be."""
-        known = self._sums.sums.get(product_id, self._floor)
-        return faded(known, time_ms - self._sums.as_of_ms, self._half_life_ms) if known else 0.0
+    def known_at(self, time_ms: int) -> tuple[Mapping[str, float], float, float]:
+        """Weights by product, the most that one which is not among them can have, and the share of all these that is left by then."""
+        return self._sums.sums, self._floor, faded(1.0, time_ms - self._sums.as_of_ms, self._half_life_ms)
 
     def packed(self) -> str:
         """All of it, as JSON."""

@@ -69,8 +69,8 @@ def product_window(text: str) -> ProductWindow:
 
 
 def strongest(weights: Mapping[str, float], count: int = MOST_NEIGHBOURS) -> list[tuple[str, float]]:
-    """The items of most weight; of equal ones, those that come first by name."""
-    return nsmallest(count, weights.items(), key=lambda entry: (-entry[1], entry[0]))
+    """The items of most weight, in any order; of equal ones, those that come first by name."""
+    return list(weights.items()) if len(weights) <= count else nsmallest(count, weights.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
 def weights(text: str) -> list[tuple[str, float]]:

@@ -30,6 +30,12 @@ def scores(of: Neighbours, popularity: Popularity, time_ms: int = 0) -> dict[str
     return dict(of.scores(of.viewed, popularity, time_ms, HALF_LIFE_MS))
 
 
+def news(of: Neighbours, popularity: Popularity, time_ms: int, half_life_ms: int = HALF_LIFE_MS) -> tuple[list[str], list[str]] | None:
+    """The products in both lists, if they are news."""
+    viewed, bought = of.lists(popularity, time_ms, half_life_ms, PUBLISHED)
+    return ([name for name, _ in viewed], [name for name, _ in bought]) if of.is_news(viewed, bought) else None
+
+
 def test_the_score_by_hand() -> None:
     """30 together of 100, damped by popularity 200 and by little support."""
     assert scores(product(a=30), popular(a=200)) == {"a": pytest.approx(30 / 100 / 200**0.35 * 30 / 32, rel=1e-5)}
@@ -64,16 +70,27 @@ def test_half_of_everything_after_the_half_life() -> None:
     assert scores(later, popular(a=200), HALF_LIFE_MS) == {"a": pytest.approx(15 / 50 / 100**0.35 * 15 / 17, rel=1e-5)}
 
 
+def test_of_many_the_best_are_what_all_sorted_by_score_begin_with() -> None:
+    """Also where many are equal to six digits, and so in the order of their ids."""
+    rng = random.Random(7)
+    weights = {f"p{number:02}": rng.choice([3.0, 3.0000001, 5.0, rng.uniform(1, 9)]) for number in range(MOST_NEIGHBOURS)}
+    found, known = product(**weights), popular(**{name: 10.0 for name in weights})
+    everything = found.scores(found.viewed, known, 0, HALF_LIFE_MS)
+    assert everything == sorted(everything, key=lambda entry: (-entry[1], entry[0]))
+    assert len({score for _, score in everything}) < len(everything) == MOST_NEIGHBOURS
+    for count in range(1, MOST_NEIGHBOURS + 1):
+        assert found.scores(found.viewed, known, 0, HALF_LIFE_MS, count) == everything[:count]
+
+
 def test_news_only_if_other_products_or_another_order() -> None:
     found, known = product(a=30, b=20), popular(a=50, b=50, c=50)
-    viewed, bought = found.news(known, 0, HALF_LIFE_MS) or ([], [])
-    assert ([name for name, _ in viewed], bought) == (["a", "b"], [])
+    assert news(found, known, 0) == (["a", "b"], [])
     found.add(ProductWindow("toys", 1, [("a", 1)], []), 1, HALF_LIFE_MS)
-    assert found.news(known, 1, HALF_LIFE_MS) is None, "other scores, the same order"
+    assert news(found, known, 1) is None, "other scores, the same order"
     found.add(ProductWindow("toys", 1, [("b", 30)], []), 2, HALF_LIFE_MS)
-    assert [name for name, _ in (found.news(known, 2, HALF_LIFE_MS) or ([], []))[0]] == ["b", "a"]
+    assert news(found, known, 2) == (["b", "a"], [])
     found.add(ProductWindow("toys", 1, [], [("a", 1)]), 3, HALF_LIFE_MS)
-    assert [name for name, _ in (found.news(known, 3, HALF_LIFE_MS) or ([], []))[1]] == ["a"]
+    assert news(found, known, 3) == (["b", "a"], ["a"])
 
 
 def test_a_category_stays_until_another_is_told() -> None:
@@ -93,7 +110,7 @@ def test_state_is_bounded_whatever_comes() -> None:
         found.add(ProductWindow("toys", 400, others, others[::2]), window * 60_000, 86_400_000)
         largest = max(largest, len(found.packed()))
         assert max(len(found.viewed.sums), len(found.bought.sums)) <= MOST_NEIGHBOURS
-    viewed, bought = found.news(popular(), 200 * 60_000, 86_400_000) or ([], [])
+    viewed, bought = news(found, popular(), 200 * 60_000, 86_400_000) or ([], [])
     assert (len(viewed), len(bought)) == (PUBLISHED, PUBLISHED)
     assert 2_000 < largest < 5_000
 
@@ -107,9 +124,9 @@ def test_the_layout_in_savepoints() -> None:
 
 def test_packed_and_back() -> None:
     before = product(bought={"über": 2}, a=1, b=2)
-    before.news(popular(a=1), 0, HALF_LIFE_MS)
+    assert news(before, popular(a=1), 0) == (["über", "b", "a"], ["über"])
     before.used_ms = 12
     after = Neighbours.unpacked(before.packed())
     assert (after.category, after.weight, after.as_of_ms, after.used_ms) == ("toys", 100, 0, 12)
     assert (after.viewed.sums, after.bought.sums) == (before.viewed.sums, {"über": 2})
-    assert after.news(popular(a=1), 0, HALF_LIFE_MS) is None, "it knows what it has published"
+    assert news(after, popular(a=1), 0) is None, "it knows what it has published"

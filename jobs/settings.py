@@ -277,7 +277,7 @@ class Settings:
         default=60_000, metadata={"help": "a session's end is seen up to so much later than the gap; smaller costs more, 1 is exact"}
     )
 
-    recommendation_window_ms: int = field(default=60_000, metadata={"help": "recommendations and trends change at most once in so long"})
+    recommendation_window_ms: int = field(default=10_000, metadata={"help": "recommendations and trends change at most once in so long"})
     recommendation_half_life_ms: int = field(
         default=86_400_000, metadata={"help": "what was looked at or bought together counts half after so long"}
     )

@@ -215,7 +215,7 @@ class Terms:
     session_step_ms: int = 60_000
     payment_within_ms: int = 3_600_000
     recommendations: bool = False
-    recommendation_window_ms: int = 60_000
+    recommendation_window_ms: int = 10_000
     recommendation_half_life_ms: int = 86_400_000
     trending_half_life_ms: int = 1_800_000
     ties_in_log_order: bool = False

@@ -22,7 +22,7 @@ from udfs.recommendations.trending import Trend
 class Lengths:
     """As the job's settings of the same names, in ms."""
 
-    recommendation_window_ms: int = 60_000
+    recommendation_window_ms: int = 10_000
     recommendation_half_life_ms: int = 86_400_000
     trending_half_life_ms: int = 1_800_000
 

@@ -21,16 +21,19 @@ from scripts.stack.paths import CONF, FLINK_HOME, JAVA_HOME, KAFKA_LIB, ROOT, SI
 LOCK = Path(__file__).with_name("jars.lock")
 PLUGINS_LOCK = CONF / "docker" / "plugins.lock"
 _DISTRIBUTION = SITE_PACKAGES / "pyflink"
+_ZSTD = "zstd-jni-"
+"""The codec that neither Flink nor the connector brings along, and Kafka does: without it, the first record that a producer has compressed
+with it fails the job again and again."""
 
 
 def ensure() -> None:
-    """Makes .millrace/kafka and .millrace/flink if they are not there or not of today's versions.
+    """Makes .millrace/kafka and .millrace/flink if they are not there, or of other versions or another layout than today's.
 
     Raises:
         StackError: a download failed, or a jar is not the one that jars.lock names.
     """
     stamp = STATE / "jars-installed"
-    wanted = hashlib.sha256(LOCK.read_bytes() + str(_DISTRIBUTION).encode()).hexdigest()
+    wanted = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes() + str(_DISTRIBUTION).encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
@@ -38,7 +41,7 @@ def ensure() -> None:
     jars = _download(_endpoints("jars"))
     verify(jars["kafka"] + jars["connector"], read_lock())
     _replace(KAFKA_LIB, jars["kafka"])
-    _make_flink_home(jars["connector"])
+    _make_flink_home(jars["connector"] + [jar for jar in jars["kafka"] if jar.name.startswith(_ZSTD)])
     shutil.rmtree(class_data.FOLDER, ignore_errors=True)
     class_data.ensure_base()
     stamp.write_text(wanted)
@@ -114,7 +117,7 @@ def _replace(folder: Path, jars: list[Path]) -> None:
         shutil.copy2(jar, folder)
 
 
-def _make_flink_home(connector: list[Path]) -> None:
+def _make_flink_home(additions: list[Path]) -> None:
     """bin/ and opt/ are copied, since Flink's scripts resolve links to where they point; the jars are linked."""
     shutil.rmtree(FLINK_HOME, ignore_errors=True)
     for folder in ("bin", "opt", "conf"):
@@ -127,7 +130,7 @@ def _make_flink_home(connector: list[Path]) -> None:
     # flink-python in lib/, so that thread mode's native library is loaded once per TaskManager (see flink-conf/config.yaml).
     for jar in (*(_DISTRIBUTION / "lib").glob("*.jar"), *(_DISTRIBUTION / "opt").glob("flink-python-*.jar")):
         (FLINK_HOME / "lib" / jar.name).symlink_to(jar)
-    for jar in connector:
+    for jar in additions:
         shutil.copy2(jar, FLINK_HOME / "lib")
 
 

@@ -101,11 +101,6 @@ VARIATIONS: Final[dict[str, Variation]] = {
         "filters kept: de-duplication asks for keys that are mostly not there",
         (f"{_ROCKSDB}.use-bloom-filter=false",)
     ),
-    "rocksdb-timers": Variation(
-        "timers in RocksDB (on the heap)",
-        "timers on the heap kept; in RocksDB for open sessions by the million",
-        (f"{_ROCKSDB}.timer-service.factory=ROCKSDB",)
-    ),
     "write-buffer-16": Variation(
         "RocksDB's write buffers of 16 MB (64 MB)", "not kept: shorter skip lists, but flushed and compacted more often",
         (f"{_ROCKSDB}.writebuffer.size=16mb",),

@@ -30,6 +30,8 @@ TOPICS: Final = Topics(prefix="released.")
 OPTIONS: Final = (
     "--topic-prefix", TOPICS.prefix, "--group-id", "released", *AGREED, "--idle-ms", str(IDLE_MS), "--checkpoint-interval-ms", "1000",
     "--memory-ms", str(100 * 365 * 24 * 3_600_000), "--parallelism", "2",
+    # As the default was then: the length of a window is in the id of its operator.
+    "--recommendation-window-ms", "60000",
 )  # fmt: skip
 # Few keys, since each is state. All kinds of disturbances, since they take ways of their own.
 _LOAD: Final = ("--rate", "100", "--events", "500", "--sessions", "20", "--seed", "1", "--duplicates", "0.02", "--malformed", "0.02")

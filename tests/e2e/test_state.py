@@ -19,8 +19,6 @@ pytestmark = pytest.mark.e2e
 _KEYS = "estimate-num-keys"
 _FLINK = SHORT_LIVED | {
     f"state.backend.rocksdb.metrics.{_KEYS}": "true",
-    # Timers in RocksDB too, so that they are counted.
-    "state.backend.rocksdb.timer-service.factory": "ROCKSDB",
 }
 # Short enough to pass within the test; the sales windows are the harness's.
 _TIMEOUTS = ("--memory-ms", "5000", "--session-gap-ms", "3000", "--fraud-window-ms", "5000", "--max-clock-gap-ms", "60000")

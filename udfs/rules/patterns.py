@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
+from udfs.rules.regex import re2
 from udfs.rules.values import compile_pattern
 
 compiled: Final = lru_cache(maxsize=10_000)(compile_pattern)

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-import re2
 from iso4217 import Currency
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from udfs.rules import paths
+from udfs.rules.regex import re2
 
 # Limits: whatever stands in a rule, matching it stays cheap.
 MAX_PATTERN_BYTES: Final = 1 << 20

@@ -74,7 +74,7 @@ def test_of_many_the_best_are_what_all_sorted_by_score_begin_with() -> None:
     """Also where many are equal to six digits, and so in the order of their ids."""
     rng = random.Random(7)
     weights = {f"p{number:02}": rng.choice([3.0, 3.0000001, 5.0, rng.uniform(1, 9)]) for number in range(MOST_NEIGHBOURS)}
-    found, known = product(**weights), popular(**{name: 10.0 for name in weights})
+    found, known = product(100, 0, None, **weights), popular(0, **dict.fromkeys(weights, 10.0))
     everything = found.scores(found.viewed, known, 0, HALF_LIFE_MS)
     assert everything == sorted(everything, key=lambda entry: (-entry[1], entry[0]))
     assert len({score for _, score in everything}) < len(everything) == MOST_NEIGHBOURS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyflink.common import Types
-from pyflink.datastream import DataStream
+from pyflink.datastream import DataStream, OutputTag
 from pyflink.table import StreamTableEnvironment
 
 from jobs import internal_rows, java_operators
@@ -28,3 +28,8 @@ def unpacked(routed: DataStream) -> DataStream:
     """Rows of the columns ROUTED, by the names f0, f1, …"""
     columns = {f"f{index}": sql_type for index, sql_type in enumerate(ROUTED.values())}
     return java_operators.apply(routed, "UnpackRouted", "unpack-routed", internal_rows.type_information(columns))
+
+
+def side_output(of: DataStream, tag: OutputTag) -> DataStream:
+    """What `of` gives out by `tag`. PyFlink's own `get_side_output` adds a Python operator that returns each element as it came."""
+    return DataStream(of._j_data_stream.getSideOutput(tag.get_java_output_tag()))

@@ -46,8 +46,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, route
         .name("decode-and-route")
         .uid("decode-and-route")
     )
-    dead_letters = routed.get_side_output(dead_letter_tag())
-    rule_status = routed.get_side_output(rule_status_tag())
+    dead_letters = crossing.side_output(routed, dead_letter_tag())
+    rule_status = crossing.side_output(routed, rule_status_tag())
 
     # Event time is the record's timestamp, as for the watermark that the source made per Kafka partition: no client with a
     # wrong clock moves time for all.

@@ -11,6 +11,11 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from udfs.kafka_client import Brokers, of  # how to log in is no opinion on what is right
 
 _BATCH = 5_000
+_PASSING = (
+    KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+)  # fmt: skip
+"""A partition's leader has just changed, or come up: what the client knows of it is older or newer than what the broker does."""
 _Place = tuple[str, int]
 
 
@@ -78,11 +83,15 @@ class TopicReader:
         if not self._ends:
             return {}
         request = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in self._ends}
-        futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_s)
-        try:
-            return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
-        except KafkaException as error:
-            raise UnreadableError(f"the ends of the topics: {error}") from error
+        deadline_s = time.monotonic() + self._timeout_s
+        while True:
+            futures = self._admin.list_offsets(request, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout_s)
+            try:
+                return {(place.topic, place.partition): future.result().offset for place, future in futures.items()}
+            except KafkaException as error:
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline_s:
+                    raise UnreadableError(f"the ends of the topics: {error}") from error
+                time.sleep(0.1)
 
     def close(self) -> None:
         self._consumer.close()

@@ -68,10 +68,9 @@ class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
         self._popularity: Popularity | None = None
 
     def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
-        state = ctx.get_broadcast_state(self._popularity_state)
-        popularity = self._restored(state)
+        popularity = self._popular(ctx)
         popularity.add(rows.weights(value[0]), value[1])
-        state.put(_POPULARITY, popularity.packed())
+        ctx.get_broadcast_state(self._popularity_state).put(_POPULARITY, popularity.packed())
         return iter(())
 
     def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
@@ -123,13 +122,9 @@ class Recommender(KeyedBroadcastProcessFunction[str, Row, Row, Any]):
             )  # fmt: skip
 
     def _popular(self, ctx: Any) -> Popularity:
-        """As below, without a way into Java for each row."""
-        return self._popularity if self._popularity is not None else self._restored(ctx.get_broadcast_state(self._popularity_state))
-
-    def _restored(self, state: Any) -> Popularity:
-        """Broadcast state can't be read in open(), so it is on the first element."""
+        """Broadcast state can't be read in open(), so it is on the first element; it is a way into Java, so not on each."""
         if self._popularity is None:
-            packed = state.get(_POPULARITY)
+            packed = ctx.get_broadcast_state(self._popularity_state).get(_POPULARITY)
             self._popularity = Popularity.unpacked(packed, self._half_life_ms) if packed else Popularity(self._half_life_ms)
         return self._popularity
 

@@ -15,15 +15,13 @@ from typing import Any, Final
 
 from jobs.settings import Guarantee
 from scripts.benchmark import cpu, latency
-from scripts.benchmark.traffic import generating
+from scripts.benchmark.traffic import PUNCTUAL, generating
 from scripts.stack import Stack
 
 SECONDS: Final = 1_800
 STRETCHES: Final = 12
 _SAMPLE_S: Final = 5.0
 _WARM_UP_S: Final = 120
-_PUNCTUAL: Final = ("--disorder", "0", "--late", "0")
-"""Of the generator: what it holds back itself would be told as the job's latency."""
 _MIB: Final = 2**20
 _HEAP: Final = "Status.JVM.Memory.Heap.Used"
 
@@ -94,7 +92,7 @@ def run(stack: Stack, rate: int, seconds: int, options: Sequence[str]) -> None:
     print(f"| until, min | kept up | {' | '.join(COLUMNS.values())} |\n|{'---|' * (len(COLUMNS) + 2)}", flush=True)
     stretches: list[Stretch] = []
     with latency.running(stack, Guarantee.EXACTLY_ONCE, "soak", options) as job_id:
-        with generating(stack.bootstrap, latency.TOPICS.prefix, rate, _WARM_UP_S + seconds + 30, *_PUNCTUAL):
+        with generating(stack.bootstrap, latency.TOPICS.prefix, rate, _WARM_UP_S + seconds + 30, *PUNCTUAL):
             for number, samples in enumerate(_stretches(stack, job_id, length_s)):
                 stretches.append(Stretch.of(samples))
                 print(line(stretches[-1], (number + 1) * length_s / 60, rate * length_s), flush=True)

@@ -10,7 +10,9 @@ from typing import Final
 
 from scripts.stack.paths import ROOT
 
-UNDISTURBED: Final = ("--disorder", "0", "--late", "0", "--duplicates", "0", "--malformed", "0")
+PUNCTUAL: Final = ("--disorder", "0", "--late", "0")
+"""What the generator holds back itself would be told as the job's latency."""
+UNDISTURBED: Final = (*PUNCTUAL, "--duplicates", "0", "--malformed", "0")
 
 
 @contextmanager

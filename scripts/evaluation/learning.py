@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from heapq import nsmallest
 from itertools import combinations
 
+from jobs.settings import Settings
 from scripts.evaluation.interactions import Interaction
 from udfs.facts import MOST_PAIRED
 from udfs.recommendations import popularity, trending
@@ -22,9 +23,9 @@ from udfs.recommendations.trending import Trend
 class Lengths:
     """As the job's settings of the same names, in ms."""
 
-    recommendation_window_ms: int = 10_000
-    recommendation_half_life_ms: int = 86_400_000
-    trending_half_life_ms: int = 1_800_000
+    recommendation_window_ms: int = Settings.recommendation_window_ms
+    recommendation_half_life_ms: int = Settings.recommendation_half_life_ms
+    trending_half_life_ms: int = Settings.trending_half_life_ms
 
 
 @dataclass

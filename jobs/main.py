@@ -23,7 +23,7 @@ from pyflink.common import Configuration  # noqa: E402
 from pyflink.datastream import StreamExecutionEnvironment  # noqa: E402
 from pyflink.table import StreamTableEnvironment  # noqa: E402
 
-from jobs import baseline, command_line, fraud, java_operators, operators, pipeline, recommendations, sales, session_order, tables  # noqa: E402
+from jobs import baseline, command_line, fraud, gateway, java_operators, operators, pipeline, recommendations, sales, session_order, tables  # noqa: E402
 from jobs.settings import OPTIONS, RELEASE, Settings  # noqa: E402
 from udfs.router import RouterSettings  # noqa: E402
 from udfs.rules.language import InvalidRule, parse_rule  # noqa: E402
@@ -154,6 +154,7 @@ def main(arguments: Sequence[str], code: shipping.Code | None = None) -> None:
     if settings.kafka_config:
         _require_access(settings)
 
+    gateway.quicken()
     env = StreamExecutionEnvironment.get_execution_environment(configuration(settings))
     env.get_config().set_global_job_parameters(parameters(settings))
     if code is not None:

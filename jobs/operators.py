@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pyflink.datastream import StreamExecutionEnvironment
@@ -18,7 +19,29 @@ _PHYSICAL: Final = (
 _NUMBERED: Final = re.compile(r"\[\d+\]:?|\$(cor|UNNEST_ROWS\$|\w*source\$)\d+")
 
 
-def assign_uids(graph: Iterable[Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A transformation of the graph, and what it says of itself, which is asked for once: each question is a round trip to Java.
+
+    Attributes:
+        transformation: the Java object.
+        kind: name of its class.
+        inputs: ids of the transformations before it.
+    """
+
+    transformation: Any
+    id: int
+    kind: str
+    name: str
+    inputs: tuple[int, ...]
+
+    @property
+    def physical(self) -> bool:
+        """Whether it becomes an operator, and is not only the way to one, as a partitioning is."""
+        return self.kind in _PHYSICAL
+
+
+def assign_uids(graph: Iterable[Operator]) -> None:
     """Gives every operator without a uid one that stays the same, so that a savepoint fits the job after a change elsewhere in it.
 
     Flink maps state to operators by their uid. Operators behind SQL have none of their own: Flink numbers them through the whole
@@ -27,27 +50,26 @@ def assign_uids(graph: Iterable[Any]) -> None:
     not fit then either.
     """
     seen: Counter[str] = Counter()
-    for operator in graph:
-        if operator.getUid() is None and operator.getClass().getSimpleName() in _PHYSICAL:
-            uid = _uid(operator.getName(), operator.getDescription() or "")
+    for each in graph:
+        if each.physical and each.transformation.getUid() is None:
+            uid = _uid(each.name, each.transformation.getDescription() or "")
             seen[uid] += 1
-            operator.setUid(uid if seen[uid] == 1 else f"{uid}-{seen[uid]}")
+            each.transformation.setUid(uid if seen[uid] == 1 else f"{uid}-{seen[uid]}")
 
 
-def flush_rarely(graph: Sequence[Any], but_to: Collection[str], every_ms: int) -> None:
+def flush_rarely(graph: Sequence[Operator], but_to: Collection[str], every_ms: int) -> None:
     """Lets output of operators that do not lead to the sinks `but_to` wait for up to `every_ms` in its buffer.
 
     A thread for each task flushes its buffers at the pace of the buffer timeout. Insights are most of the tasks, and no one waits
     for them by the millisecond: at the pace of the routes they cost a machine more than their work does.
     """
     urgent: set[int] = set()
-    for operator in reversed(graph):  # each stands behind its inputs
-        if operator.getId() in urgent or _NUMBERED.sub("", operator.getName()) in but_to:
-            urgent.add(operator.getId())
-            urgent.update(each.getId() for each in operator.getInputs())
-    for operator in graph:
-        if operator.getId() not in urgent and operator.getClass().getSimpleName() in _PHYSICAL:
-            operator.setBufferTimeout(every_ms)
+    for each in reversed(graph):  # each stands behind its inputs
+        if each.id in urgent or _NUMBERED.sub("", each.name) in but_to:
+            urgent.update((each.id, *each.inputs))
+    for each in graph:
+        if each.physical and each.id not in urgent:
+            each.transformation.setBufferTimeout(every_ms)
 
 
 def _uid(name: str, description: str) -> str:
@@ -55,19 +77,26 @@ def _uid(name: str, description: str) -> str:
     return f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
 
 
-def all_of(env: StreamExecutionEnvironment) -> list[Any]:
-    """All transformations (Java objects), each behind its inputs. It asks Java a thousand times: walk once, for all who need it."""
-    found: list[Any] = []
-    seen: set[int] = set()
-    waiting = list(env._j_stream_execution_environment.getTransformations())
+def all_of(env: StreamExecutionEnvironment) -> list[Operator]:
+    """The finished graph, each operator behind its inputs."""
+    unread = {each.getId(): each for each in env._j_stream_execution_environment.getTransformations()}
+    ends = list(unread)
+    known: dict[int, Operator] = {}
+    while unread:
+        number, transformation = unread.popitem()
+        inputs = {each.getId(): each for each in transformation.getInputs()}
+        known[number] = Operator(transformation, number, transformation.getClass().getSimpleName(), transformation.getName(), tuple(inputs))
+        unread |= {each: inputs[each] for each in inputs.keys() - known.keys()}
+    return _behind_inputs(known, ends)
+
+
+def _behind_inputs(graph: Mapping[int, Operator], ends: Sequence[int]) -> list[Operator]:
+    found: dict[int, Operator] = {}
+    waiting = list(ends)
     while waiting:
-        operator = waiting.pop()
-        if operator.getId() in seen:
-            continue
-        inputs = [each for each in operator.getInputs() if each.getId() not in seen]
-        if inputs:
-            waiting += [operator, *inputs]
-            continue
-        seen.add(operator.getId())
-        found.append(operator)
-    return found
+        operator = graph[waiting.pop()]
+        if missing := [each for each in operator.inputs if each not in found]:
+            waiting += [operator.id, *missing]
+        else:
+            found[operator.id] = operator
+    return list(found.values())

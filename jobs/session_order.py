@@ -12,12 +12,13 @@ from typing import Any, Final
 from pyflink.java_gateway import get_gateway
 
 from jobs import java_operators
+from jobs.operators import Operator
 from jobs.settings import Settings
 
 _REPLACED: Final = "RowTimeUnboundedPrecedingOverFunctionV2"
 
 
-def install(graph: Iterable[Any], settings: Settings) -> None:
+def install(graph: Iterable[Operator], settings: Settings) -> None:
     """Replaces the operator that orders sessions in a finished graph (`operators.all_of`); its state stays where it was.
 
     That is, its uid, and the names and types of its state.
@@ -25,7 +26,8 @@ def install(graph: Iterable[Any], settings: Settings) -> None:
     Raises:
         RuntimeError: there is not exactly one; a Flink that plans OVER in another way has another state, too.
     """
-    found = [each for each in graph if _orders_rows(each)]
+    candidates = (each.transformation for each in graph if each.kind == "OneInputTransformation" and each.name.startswith("OverAggregate"))
+    found = [each for each in candidates if _orders_rows(each)]
     if len(found) != int(settings.order):
         raise RuntimeError(f"this Flink plans OVER in another way: {len(found)} operators of {_REPLACED}, expected {int(settings.order)}")
     for transformation in found:
@@ -47,8 +49,6 @@ def _orders_rows(transformation: Any) -> bool:
 
 def _function(transformation: Any) -> Any:
     """The function (Java) inside an operator; None if it has none."""
-    if transformation.getClass().getSimpleName() != "OneInputTransformation":
-        return None
     factory = transformation.getOperatorFactory()
     return factory.getUserFunction() if factory.getClass().getSimpleName() == "SimpleUdfStreamOperatorFactory" else None
 

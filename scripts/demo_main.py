@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.demo_app import summary, watch
-from scripts.stack import SHORT_LIVED, Stack, StackError
+from scripts.stack import Stack, StackError
 from scripts.stack.paths import PYTHON
 from scripts.stack.processes import require_free, start, stop
 from scripts.stack.up import WORKDIR, add_options, refuse_second
@@ -36,8 +36,8 @@ def main() -> None:
         refuse_second()
         options.port_dashboard = require_free(options.port_dashboard, "dashboard", "--port-dashboard")
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a new shop: yesterday's events would be read again
-        stack = Stack(WORKDIR, options.parallelism, options.python_mode, SHORT_LIVED, options.port_kafka, options.port_ui,
-                      json_logs=options.json_logs)  # fmt: skip
+        stack = Stack(WORKDIR, options.parallelism, options.python_mode, kafka_port=options.port_kafka, ui_port=options.port_ui,
+                      json_logs=options.json_logs, short_lived=True)  # fmt: skip
         print("Starting Kafka and Flink", file=sys.stderr)
         stack.up(wait_for_flink=False)
         try:
@@ -57,7 +57,7 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     dashboard_url = _dashboard(stack, options.port_dashboard)
     print("Submitting the job: flink run -py jobs/main.py", file=sys.stderr)
     job_id = stack.submit()
-    stack.wait_running(job_id)
+    stack.cluster.wait_running(job_id, checkpoint=False)
     ledger, log = WORKDIR / "ledger", WORKDIR / "logs" / "generator.log"
     command = [str(PYTHON), "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(options.rate),
                "--fraud", "0.01", "--ledger", str(ledger), "--json"]  # fmt: skip

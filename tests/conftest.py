@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from scripts.stack import SHORT_LIVED, Stack
+from scripts.stack import Stack
 from scripts.stack.processes import last_line
 
 settings.register_profile("quick", max_examples=20)
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """A real Kafka and a real Flink with two TaskManagers, for the whole session, on free ports."""
     failed_before = request.session.testsfailed
-    with Stack(tmp_path_factory.mktemp("stack"), parallelism=2, flink_options=SHORT_LIVED) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), parallelism=2, short_lived=True, warm_client=True) as running:
         yield running
         if request.session.testsfailed > failed_before:
             _show_logs(running)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from scripts.stack import SHORT_LIVED
+from scripts.stack.flink import FIRST_COMPILER
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ VARIATIONS: Final[dict[str, Variation]] = {
     "c1-only": Variation(
         "the first compiler only (-XX:TieredStopAtLevel=1)",
         "not kept: right for the client and the JobManager, which live shortly or idle",
-        cluster=SHORT_LIVED,
+        cluster={_JVM: " ".join(FIRST_COMPILER)},
     ),
     "c2-only": Variation(
         "the second compiler only (-XX:-TieredCompilation)", "not kept: interpreted for longer after each start",

@@ -154,7 +154,8 @@ class Shape(_Model):
     """Each broker is a host of its own: a network namespace behind a wire."""
     checkpoint_mb: int = 0
     """Size of a file system of its own for the checkpoints; 0: none."""
-    flink: dict[str, str] = {}
+    short_lived: bool = False
+    """Without the JVMs' second compiler."""
 
     @property
     def needs_namespaces(self) -> bool:

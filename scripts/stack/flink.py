@@ -20,8 +20,8 @@ from scripts.stack.paths import FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAG
 from scripts.stack.processes import Running, wait_until
 
 ENDED: Final = {"CANCELED", "FINISHED", "FAILED"}
-SHORT_LIVED: Final = {"env.java.opts.taskmanager": "-XX:TieredStopAtLevel=1"}
-"""Flink configuration for a cluster that lives for minutes: the JVM's second compiler takes more than it gives in that time."""
+FIRST_COMPILER: Final = ("-XX:TieredStopAtLevel=1",)
+"""Options of a JVM that lives for minutes: the second compiler takes more than it gives in that time."""
 _REST_TIMEOUT_S: Final = 10
 # Without the environment's proxy, which knows nothing of this machine's ports.
 _OPENER: Final = build_opener(ProxyHandler({}))
@@ -62,6 +62,7 @@ class Flink:
         log: where the output of a failed command goes.
         where: options of `flink run` that name the cluster, if its configuration does not.
         watched: processes whose end ends all waiting.
+        run: runs a command of Flink's command line in a folder, and returns its exit status and what it said; None: bin/flink does.
     """
 
     urls: tuple[str, ...]
@@ -69,6 +70,7 @@ class Flink:
     log: Path
     where: tuple[str, ...] = ()
     watched: Callable[[], list[Running]] = list
+    run: Callable[[Sequence[str], Path], tuple[int, str]] | None = None
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API.
@@ -93,17 +95,23 @@ class Flink:
 
     def command(self, *arguments: str, folder: Path = ROOT) -> str:
         """Runs Flink's own command line; returns its output. Raises StackError with the line that says why it failed."""
-        command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
-        archive: AbstractContextManager[list[str]] = class_data.of_client() if arguments[0] == "run" else nullcontext([])
-        with archive as options:
-            environment = with_jvm_options(self.environment, options)
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
-            output = done.stdout + done.stderr
-            if done.returncode != 0:
-                self.log.write_text(output)
-                reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
-                raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.log})")
+        status, output = (self.run or self._script)(arguments, folder)
+        if status != 0:
+            self.log.write_text(output)
+            reasons = [line.strip() for line in output.splitlines() if re.search(r"(Error|Exception|error)\b.*:", line)]
+            raise StackError(f"flink {arguments[0]}: {(reasons or ['failed'])[0][:300]} (log: {self.log})")
         return output
+
+    def _script(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+        archive: AbstractContextManager[list[str]] = class_data.of_client() if arguments[0] == "run" else nullcontext([])
+        command = [str(FLINK_HOME / "bin" / "flink"), *arguments]
+        try:
+            with archive as options:
+                environment = with_jvm_options(self.environment, options)
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=folder)
+        except subprocess.CalledProcessError as failed:
+            return failed.returncode, failed.stdout + failed.stderr
+        return 0, done.stdout + done.stderr
 
     def submit(self, *arguments: str, savepoint: str | None = None, checkout: Path = ROOT) -> str:
         """Submits the job as a user would, `flink run -py jobs/main.py`; returns the job's id.
@@ -136,11 +144,12 @@ class Flink:
         metrics = self.rest(f"/jobs/{job_id}/metrics?get=numRestarts")
         return next((int(each["value"]) for each in metrics), 0)
 
-    def wait_running(self, job_id: str, seconds: float = 90, restarts: int | None = None) -> None:
+    def wait_running(self, job_id: str, seconds: float = 90, restarts: int | None = None, *, checkpoint: bool = True) -> None:
         """Waits until every task of the job runs and one checkpoint is complete.
 
         Args:
             restarts: after so many it counts as one that will not run.
+            checkpoint: False: not for the checkpoint.
 
         Raises:
             StackError: it does not, with the exception that keeps it from that.
@@ -151,7 +160,8 @@ class Flink:
                 job = self.rest(f"/jobs/{job_id}")
                 if job["state"] in ENDED or (restarts is not None and self.restarts(job_id) >= restarts):
                     raise StackError(f"job {job_id} does not run ({job['state']}): {self.failure(job_id)}")
-                return all(task["status"] == "RUNNING" for task in job["vertices"]) and self.checkpoints(job_id) > 0
+                every = all(task["status"] == "RUNNING" for task in job["vertices"])
+                return every and (not checkpoint or self.checkpoints(job_id) > 0)
             except HTTPError:
                 return False  # 500, while the JobManager makes ready what it has taken on
 

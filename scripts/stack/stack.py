@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
@@ -15,8 +16,9 @@ from typing import Any, Self
 import yaml
 
 from jobs.settings import Topics
-from scripts.stack import class_data, jars, kafka, logs, topics
-from scripts.stack.flink import Flink, environment, with_jvm_options
+from scripts.stack import class_data, command_line, jars, kafka, logs, topics
+from scripts.stack.command_line import CommandLine
+from scripts.stack.flink import FIRST_COMPILER, Flink, environment, with_jvm_options
 from scripts.stack.paths import CONF, FLINK_HOME, PYTHON
 from scripts.stack.processes import Running, alive, free_port, kill, require_free, require_memory, start, stop, wait_until
 from scripts.stack.secured import ADMIN, Security
@@ -34,6 +36,7 @@ class Stack:
         parallelism: number of TaskManagers, each of one slot (thread mode has one interpreter per TaskManager).
         python_mode: "thread" or "process", the cluster's default.
         flink_options: Flink configuration over flink-conf/config.yaml.
+        short_lived: for minutes and not for hours: no JVM has its second compiler, which takes more than it gives in that time.
         kafka_port, ui_port: 0 takes any free port.
         attached: the kernel ends all processes when this one dies.
         brokers: Kafka's nodes; three have replication 3 and min.insync.replicas 2.
@@ -43,6 +46,7 @@ class Stack:
         standbys: JobManagers beside the first one; any makes the cluster highly available: if the leader dies, another takes over.
         broker_prefix: words put before each broker's command, such as those that run it in another network namespace.
         json_logs: Flink logs JSON, one object a line.
+        warm_client: Flink's command line has a JVM that stays (command_line.py): for a stack that is given many jobs.
         metrics_ports: name of each process of Flink -> the port where Prometheus finds its metrics.
     """
 
@@ -65,6 +69,9 @@ class Stack:
     processes: list[Running] = field(default_factory=list)
     metrics_ports: dict[str, int] = field(default_factory=dict)
     json_logs: bool = False
+    short_lived: bool = False
+    warm_client: bool = False
+    _command_line: CommandLine | None = field(default=None, repr=False)
     _nodes: list[kafka.Node] = field(default_factory=list, repr=False)
 
     def __enter__(self) -> Self:
@@ -186,7 +193,8 @@ class Stack:
     def start_broker(self, node_id: int) -> Running:
         """Starts a broker, with the data that it has."""
         prefix = self.broker_prefix[node_id - 1] if self.broker_prefix else ()
-        command = kafka.command(self.nodes()[node_id - 1], class_data.of_server("kafka", self._new_class_data))
+        compilers = FIRST_COMPILER if self.short_lived else ()
+        command = kafka.command(self.nodes()[node_id - 1], [*compilers, *class_data.of_server("kafka", self._new_class_data)])
         return self._start(self.broker_name(node_id), [*prefix, *command], dict(os.environ))
 
     def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
@@ -299,6 +307,8 @@ class Stack:
             options |= yaml.safe_load((CONF / "high-availability.yaml").read_text())
             options["high-availability.zookeeper.quorum"] = f"127.0.0.1:{self.zookeeper_port}"
             options["high-availability.storageDir"] = (self.workdir / "high-availability").as_uri()
+        if self.short_lived:
+            options["env.java.opts.taskmanager"] = shlex.join(FIRST_COMPILER)
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
@@ -313,7 +323,19 @@ class Stack:
     @property
     def cluster(self) -> Flink:
         """Flink as its users see it."""
-        return Flink(self._rest_urls(), self._environment(), self.workdir / "flink-client.log", watched=lambda: self.processes)
+        log = self.workdir / "flink-client.log"
+        run = self._run_in_warm_client if self.warm_client else None
+        return Flink(self._rest_urls(), self._environment(), log, watched=lambda: self.processes, run=run)
+
+    def _run_in_warm_client(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:
+        if self._command_line is None:
+            conf, logs = self.workdir / "flink-conf", self.workdir / "logs"
+            options = [self.flink_configuration()[f"env.java.opts.{name}"] for name in ("all", "client")]
+            command = command_line.command(conf, logs / "flink-client.log", shlex.split(" ".join(options)))
+            running = self._start("flink-client", command, command_line.environment(self._environment()))
+            wait_until(lambda: Path(running.log).read_text().strip().isdecimal(), [running], "Flink's command line", 60)
+            self._command_line = CommandLine(int(Path(running.log).read_text()), conf, logs / "flink-client-said")
+        return self._command_line.run(arguments, folder)
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:
         """Calls Flink's REST API."""

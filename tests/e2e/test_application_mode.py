@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.settings import Topics
-from scripts.stack import SHORT_LIVED, Stack
+from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 from tests.deploy.manifests import documents, one
 from tests.e2e.harness import Job, order, wait_until
@@ -29,11 +29,11 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         key: value.replace("/opt/millrace", str(ROOT)).replace("/state", str(folder)).replace("/scratch", str(folder))
         for key, value in deployment["flinkConfiguration"].items()
         if not key.startswith(_ONLY_THERE)
-    } | SHORT_LIVED | {
+    } | {
         "jobmanager.memory.process.size": deployment["jobManager"]["resource"]["memory"],
         "taskmanager.memory.process.size": deployment["taskManager"]["resource"]["memory"],
     }  # fmt: skip
-    stack = Stack(folder, flink_options=options)
+    stack = Stack(folder, flink_options=options, short_lived=True)
     try:
         stack.up_kafka()
         stack.create_topics()

@@ -14,7 +14,6 @@ import pytest
 from scripts.chaos.model import Cell, by_shape, choose, load
 from scripts.chaos.report import problems
 from scripts.chaos.run import Ground, Runner
-from scripts.stack import SHORT_LIVED
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +36,7 @@ def small(cell: Cell) -> Cell:
     """What is killed is no broker: one is enough, and without the JVM's second compiler two cores are quicker done."""
     if cell.checks.output_during:
         return cell
-    return cell.model_copy(update={"stack": cell.stack.model_copy(update={"brokers": 1, "flink": SHORT_LIVED})})
+    return cell.model_copy(update={"stack": cell.stack.model_copy(update={"brokers": 1, "short_lived": True})})
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.control.main import main
-from scripts.stack import SHORT_LIVED, Stack
+from scripts.stack import Stack
 from tests.e2e.harness import RULES_ONLY, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def available(tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path / "stack", standbys=1, flink_options=SHORT_LIVED) as running:
+    with Stack(tmp_path / "stack", standbys=1, short_lived=True) as running:
         yield running
 
 

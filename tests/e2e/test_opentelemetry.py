@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.stack import SHORT_LIVED, Stack
+from scripts.stack import Stack
 from scripts.stack.paths import CONF
 from tests.e2e.harness import RULES_ONLY, order, running_job, wait_until
 from tests.e2e.otlp import collector
@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.unproven]
 def test_a_collector_gets_metrics_and_spans_of_checkpoints_and_recoveries(tmp_path: Path) -> None:
     with collector() as found:
         text = (CONF / "opentelemetry.yaml").read_text().replace("http://127.0.0.1:4318", found.url)
-        options = SHORT_LIVED | yaml.safe_load(text) | {"metrics.reporter.otel.interval": "1 s"}
-        with Stack(tmp_path / "stack", flink_options=options) as stack, running_job(stack, "otel", tmp_path, *RULES_ONLY) as job:
+        options = yaml.safe_load(text) | {"metrics.reporter.otel.interval": "1 s"}
+        own = Stack(tmp_path / "stack", flink_options=options, short_lived=True)
+        with own as stack, running_job(stack, "otel", tmp_path, *RULES_ONLY) as job:
             large = order(200_000)
             job.produce(job.topics.events, b"s-1", large.SerializeToString(), large.event_time_ms)
             wait_until(lambda: large.event_id in job.routed_ids("fraud-detection"), "the order")

@@ -10,16 +10,14 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from scripts.stack import SHORT_LIVED, Stack
+from scripts.stack import Stack
 from scripts.stack.paths import ROOT
 from tests.e2e.harness import Job, rules_folder, running_job, wait_until
 
 pytestmark = pytest.mark.e2e
 
 _KEYS = "estimate-num-keys"
-_FLINK = SHORT_LIVED | {
-    f"state.backend.rocksdb.metrics.{_KEYS}": "true",
-}
+_FLINK = {f"state.backend.rocksdb.metrics.{_KEYS}": "true"}
 # Short enough to pass within the test; the sales windows are the harness's.
 _TIMEOUTS = ("--memory-ms", "5000", "--session-gap-ms", "3000", "--fraud-window-ms", "5000", "--max-clock-gap-ms", "60000")
 # What recommendations keep is bounded by the catalogue and not by time.
@@ -30,7 +28,7 @@ _EVENTS = 30_000
 @pytest.fixture
 def counted(tmp_path: Path) -> Iterator[Stack]:
     """A stack whose RocksDB counts its keys."""
-    with Stack(tmp_path / "stack", flink_options=_FLINK) as running:
+    with Stack(tmp_path / "stack", flink_options=_FLINK, short_lived=True) as running:
         yield running
 
 

@@ -17,10 +17,12 @@ def quicken() -> None:
     """
     get_gateway()._gateway_client.gateway_property.enable_memory_management = False
     for kind, constant in ((JVMView, object), (JavaPackage, object), (JavaClass, JavaMember)):  # of a class, fields may change
-        kind.__getattr__ = _remembered(kind.__getattr__, constant)  # type: ignore[method-assign]
+        kind.__getattr__ = remembered(kind.__getattr__, constant)  # type: ignore[method-assign]
 
 
-def _remembered(ask: Callable[[Any, str], Any], constant: type) -> Callable[[Any, str], Any]:
+def remembered(ask: Callable[[Any, str], Any], constant: type) -> Callable[[Any, str], Any]:
+    """A `__getattr__` that asks once for what is a `constant`, and each time for all else."""
+
     def __getattr__(self: Any, name: str) -> Any:
         found = ask(self, name)
         if isinstance(found, constant):

@@ -38,10 +38,10 @@ def main() -> None:
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a new shop: yesterday's events would be read again
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, kafka_port=options.port_kafka, ui_port=options.port_ui,
                       json_logs=options.json_logs, short_lived=True)  # fmt: skip
-        print("Starting Kafka and Flink", file=sys.stderr)
-        stack.up(wait_for_flink=False)
+        print("Starting Kafka and Flink, and submitting the job: flink run -py jobs/main.py", file=sys.stderr)
+        job_id = stack.up_with_job(lambda: _start_dashboard(stack, options.port_dashboard))
         try:
-            _run(stack, options)
+            _run(stack, job_id, options)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             print("Ending Kafka and Flink", file=sys.stderr)
         finally:
@@ -52,11 +52,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _run(stack: Stack, options: argparse.Namespace) -> None:
-    stack.create_topics()
-    dashboard_url = _dashboard(stack, options.port_dashboard)
-    print("Submitting the job: flink run -py jobs/main.py", file=sys.stderr)
-    job_id = stack.submit()
+def _run(stack: Stack, job_id: str, options: argparse.Namespace) -> None:
     stack.cluster.wait_running(job_id, checkpoint=False)
     ledger, log = WORKDIR / "ledger", WORKDIR / "logs" / "generator.log"
     command = [str(PYTHON), "-m", "scripts.shop.generate", "--bootstrap", stack.bootstrap, "--rate", str(options.rate),
@@ -65,20 +61,23 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.processes.append(generator)
     plain = options.plain or not sys.stdout.isatty()
     try:
-        totals = watch(stack.bootstrap, stack.rest_url, job_id, options.seconds, plain, threading.Event(), dashboard_url=dashboard_url)
+        totals = watch(stack.bootstrap, stack.rest_url, job_id, options.seconds, plain, threading.Event(),
+                       dashboard_url=_dashboard_url(options.port_dashboard))  # fmt: skip
     finally:
         stop([generator])
     print(summary(totals, _sent(log)))
 
 
-def _dashboard(stack: Stack, port: int) -> str:
-    """Starts the dashboard, before the job: it says itself what it waits for. Returns its address."""
+def _start_dashboard(stack: Stack, port: int) -> None:
+    """Before the job runs: it says itself what it waits for."""
     where = ("--bootstrap", stack.bootstrap, "--flink", stack.rest_url, "--port", str(port))
     command = [str(PYTHON), "-m", "scripts.dashboard_app.main", *where]
     stack.processes.append(start("dashboard", command, os.environ, WORKDIR / "logs" / "dashboard.log", attached=True))
-    url = f"http://127.0.0.1:{port}"
-    print(f"Dashboard: {url}", file=sys.stderr)
-    return url
+    print(f"Dashboard: {_dashboard_url(port)}", file=sys.stderr)
+
+
+def _dashboard_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 def _sent(log: Path) -> int | None:

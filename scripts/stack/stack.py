@@ -6,7 +6,9 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
@@ -109,30 +111,50 @@ class Stack:
         """The names of the JobManagers' processes."""
         return ("jobmanager", *(f"jobmanager-{number + 2}" for number in range(self.standbys)))
 
-    def up(self, *, wait_for_flink: bool = True) -> None:
-        """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then.
+    def up(self) -> None:
+        """Starts Kafka and Flink and waits until both answer. Raises StackError, and leaves nothing running then."""
+        with self._starting():
+            self._wait_for_kafka()
+            wait_until(self._all_slots, self.processes, "Flink", 90)
+
+    def up_with_job(self, meanwhile: Callable[[], None] = lambda: None) -> str:
+        """Starts Kafka and Flink, makes the job's topics and submits it. Returns the job's id; it need not run yet.
+
+        To plan the job takes longer than the start of all else, and needs none of it.
 
         Args:
-            wait_for_flink: False: return once Kafka answers. A job can be submitted then: that takes longer than Flink's start.
+            meanwhile: called when Kafka answers and has the topics.
+
+        Raises:
+            StackError: nothing is left running then.
         """
+        # All else is started by this thread: the kernel ends attached processes together with the thread that they come from.
+        with self._starting(), ThreadPoolExecutor(1) as beside:
+            job = beside.submit(self.submit)
+            self._wait_for_kafka()
+            self.create_topics()
+            meanwhile()
+            return job.result()
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
         jars.ensure()
         managers = _JOB_MANAGER_MB * (1 + self.standbys) + _TASK_MANAGER_MB * self.parallelism
         require_memory(_KAFKA_MB * self.brokers + managers + (_ZOOKEEPER_MB if self.standbys else 0))
         self.ui_port = require_free(self.ui_port, "Flink web UI", "--port-ui")
         self.ui_ports = (self.ui_port, *(free_port() for _ in range(self.standbys)))
         try:
-            brokers = self._start_kafka()
+            self._start_kafka()
             self._start_flink()
-            self._wait_for_kafka(brokers)
-            if wait_for_flink:
-                wait_until(self._all_slots, self.processes, "Flink", 90)
+            yield
         except BaseException:
             self.down()
             raise
 
     def up_kafka(self) -> None:
         """Starts Kafka alone, on the data that it left if it ran before, and waits until it answers. Raises StackError."""
-        self._wait_for_kafka(self._start_kafka())
+        self._start_kafka()
+        self._wait_for_kafka()
 
     def down(self) -> None:
         """Stops all that was started."""
@@ -165,16 +187,18 @@ class Stack:
 
     # -- Kafka --------------------------------------------------------------------------------------------------------------
 
-    def _start_kafka(self) -> list[Running]:
+    def _start_kafka(self) -> None:
         self.kafka_port = require_free(self.kafka_port, "Kafka", "--port-kafka")
         self.broker_ports = self.broker_ports or (self.kafka_port, *(free_port() for _ in range(self.brokers - 1)))
         self.workdir.mkdir(parents=True, exist_ok=True)
         if self.secured_users and self.security is None:
             self.security = Security.made(self.workdir / "security", {*self._hosts, "localhost"}, self.secured_users)
         kafka.configure(self.nodes(), self.security)
-        return [self.start_broker(node.node_id) for node in self.nodes()]
+        for node in self.nodes():
+            self.start_broker(node.node_id)
 
-    def _wait_for_kafka(self, brokers: list[Running]) -> None:
+    def _wait_for_kafka(self) -> None:
+        brokers = [each for each in self.processes if each.name.startswith("kafka")]
         wait_until(lambda: topics.answers(self.admin, self.brokers), brokers, "Kafka", 90)
 
     def nodes(self) -> list[kafka.Node]:

@@ -39,10 +39,11 @@ def main() -> None:
         shutil.rmtree(WORKDIR, ignore_errors=True)  # a job without state would read yesterday's events again
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, {}, options.port_kafka, options.port_ui, attached=False,
                       json_logs=options.json_logs)  # fmt: skip
-        stack.up(wait_for_flink=options.no_job)
-        stack.create_topics()
-        if not options.no_job:
-            stack.wait_running(stack.submit())
+        if options.no_job:
+            stack.up()
+            stack.create_topics()
+        else:
+            stack.wait_running(stack.up_with_job())
     except StackError as error:
         sys.exit(f"millrace: {error}")
     rows = {

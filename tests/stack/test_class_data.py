@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack import class_data
-from scripts.stack.paths import JAVA_HOME
+from scripts.stack.paths import JAVA_HOME, SITE_PACKAGES
 
 
 def run_java(*options: str) -> subprocess.CompletedProcess[str]:
@@ -41,6 +41,16 @@ def test_one_server_of_a_kind_writes_for_those_of_the_next_stack(tmp_path: Path)
     assert [each.name for each in kept.iterdir()] == ["taskmanager.jsa"]
     run_java("-Xshare:on", *class_data.of_server("taskmanager", tmp_path / "next", kept))
     assert class_data.known("jobmanager", kept) == [], "of another kind"
+
+
+@pytest.mark.thorough
+def test_the_scripts_have_an_archive_from_the_start(tmp_path: Path) -> None:
+    class_data.ensure_base()
+    flink = SITE_PACKAGES / "pyflink"
+    class_path = ":".join(map(str, (flink / "bin" / "bash-java-utils.jar", *(flink / "lib").glob("flink-dist-*.jar"))))
+    options = class_data.of_scripts(class_path, flink / "conf", tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["scripts.jsa"]
+    run_java("-Xshare:on", *options, "-cp", class_path)  # which fails without an archive that fits
 
 
 def test_a_stack_that_wrote_nothing_leaves_the_archives_alone(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.stack import Stack, kafka
+from scripts.stack import Stack, StackError, kafka
 from scripts.stack.kafka import Node
 
 
@@ -18,6 +19,33 @@ def properties(nodes: list[Node], monkeypatch: pytest.MonkeyPatch) -> list[dict[
     kafka.configure(nodes)
     lines = [[line for line in node.properties.read_text().splitlines() if not line.startswith("#")] for node in nodes]
     return [dict(line.split("=", 1) for line in each) for each in lines]
+
+
+FORMATTER = """
+import pathlib, sys, uuid
+properties = pathlib.Path(sys.argv[sys.argv.index("-c") + 1]).read_text()
+folder = pathlib.Path(next(line for line in properties.splitlines() if line.startswith("log.dirs=")).partition("=")[2])
+folder.mkdir(parents=True)
+(folder / "meta.properties").write_text(str(uuid.uuid4()))
+"""
+
+
+def test_a_data_folder_is_formatted_once_and_copied_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "storage_tool.py"
+    program.write_text(FORMATTER)
+    (tmp_path / "lib").mkdir()
+    monkeypatch.setattr(kafka, "KAFKA_LIB", tmp_path / "lib")
+    monkeypatch.setattr(kafka, "_java", lambda *_options: [sys.executable, str(program)])
+    first, second = nodes(2, tmp_path / "first"), nodes(2, tmp_path / "second")
+    kafka.configure(first)
+    monkeypatch.setattr(kafka, "_java", lambda *_options: ["false"])
+    kafka.configure(second)
+    identities = [[(node.folder / "meta.properties").read_text() for node in each] for each in (first, second)]
+    assert identities[0] == identities[1]
+    assert len(set(identities[0])) == 2, "each node has its own"
+    kafka.configure(second)  # what is there is left as it is
+    with pytest.raises(StackError, match="could not be formatted"):
+        kafka.configure(nodes(3, tmp_path / "third"))
 
 
 def nodes(count: int, folder: Path) -> list[Node]:

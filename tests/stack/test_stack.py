@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
+from jobs.settings import Topics
 from scripts.stack import Stack, StackError, jars
 from scripts.stack.processes import Running
 
@@ -44,6 +46,64 @@ def test_flink_configuration(tmp_path: Path) -> None:
     addresses = {name: value for name, value in options.items() if name.endswith(("address", "host"))}
     assert set(addresses.values()) == {"127.0.0.1"}, "nothing listens to other machines"
     assert yaml.safe_load(yaml.safe_dump(options)) == options
+
+
+def test_a_short_lived_stack_has_first_compilers_only(tmp_path: Path) -> None:
+    assert "env.java.opts.taskmanager" not in Stack(tmp_path, ui_port=5678).flink_configuration()
+    options = Stack(tmp_path, ui_port=5678, short_lived=True).flink_configuration()
+    assert options["env.java.opts.taskmanager"] == "-XX:TieredStopAtLevel=1"
+
+
+class Recorded(Stack):
+    """Writes down what it would do."""
+
+    def __init__(self, workdir: Path, fails: str = "") -> None:
+        super().__init__(workdir)
+        self.did: list[str] = []
+        self.fails = fails
+        self.planned = threading.Event()
+
+    def _do(self, what: str) -> None:
+        self.did.append(what)
+        if what == self.fails:
+            raise StackError(what)
+
+    def _start_kafka(self) -> None:
+        self._do("start Kafka")
+
+    def _start_flink(self) -> None:
+        self._do("start Flink")
+
+    def _wait_for_kafka(self) -> None:
+        self._do("Kafka answers")
+
+    def create_topics(self, names: Topics | None = None, partitions: int = 4) -> None:
+        self._do("topics")
+        self.planned.set()
+
+    def submit(self, *arguments: str, savepoint: str | None = None) -> str:
+        assert self.fails or self.planned.wait(30), "the topics are made while the job is planned"
+        self._do("submitted")
+        return "job"
+
+    def down(self) -> None:
+        self.did.append("down")
+
+
+def test_a_job_is_planned_while_all_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jars, "ensure", lambda: None)
+    stack = Recorded(tmp_path)
+    assert stack.up_with_job(lambda: stack.did.append("meanwhile")) == "job"
+    assert sorted(stack.did) == sorted(["start Kafka", "start Flink", "Kafka answers", "topics", "meanwhile", "submitted"])
+
+
+@pytest.mark.parametrize("fails", ["start Flink", "Kafka answers", "topics", "submitted"])
+def test_what_does_not_start_leaves_nothing_running(fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jars, "ensure", lambda: None)
+    stack = Recorded(tmp_path, fails)
+    with pytest.raises(StackError, match=fails):
+        stack.up_with_job()
+    assert stack.did[-1] == "down"
 
 
 def test_short_memory_ends_the_start_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from py4j.java_gateway import GatewayParameters, JavaGateway
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 
 from scripts.stack.errors import StackError
 from scripts.stack.paths import FLINK_HOME, JAVA_HOME
 
 _FOLDERS: Final = {f"FLINK_{name.upper()}_DIR": str(FLINK_HOME / name) for name in ("bin", "lib", "opt", "plugins")}
+
+_FAILED: Final = 31
 
 
 def environment(of_scripts: Mapping[str, str]) -> dict[str, str]:
@@ -78,5 +80,7 @@ class CommandLine:
         try:
             of_cluster = front_end.loadCustomCommandLines(configuration, str(self._conf))
             return int(front_end(configuration, of_cluster).parseAndRun(j_arguments))
+        except Py4JJavaError:  # the program has failed, and has said why: Flink's own `main` ends with 31 then
+            return _FAILED
         finally:
             said.close()

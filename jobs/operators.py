@@ -91,6 +91,7 @@ def all_of(env: StreamExecutionEnvironment) -> list[Operator]:
 
 
 def _behind_inputs(graph: Mapping[int, Operator], ends: Sequence[int]) -> list[Operator]:
+    """Depth first from the last end on, and not any topological order: which of two equal operators `assign_uids` numbers depends on it."""
     found: dict[int, Operator] = {}
     waiting = list(ends)
     while waiting:

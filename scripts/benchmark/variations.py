@@ -138,7 +138,7 @@ VARIATIONS: Final[dict[str, Variation]] = {
     "c1-only": Variation(
         "the first compiler only (-XX:TieredStopAtLevel=1)",
         "not kept: right for the client and the JobManager, which live shortly or idle",
-        cluster={_JVM: " ".join(FIRST_COMPILER)},
+        cluster={_JVM: FIRST_COMPILER},
     ),
     "c2-only": Variation(
         "the second compiler only (-XX:-TieredCompilation)", "not kept: interpreted for longer after each start",

@@ -49,7 +49,8 @@ class CommandLine:
     """
 
     def __init__(self, port: int, conf: Path, output: Path) -> None:
-        self._gateway: Any = JavaGateway(gateway_parameters=GatewayParameters(port=port))
+        # Without memory management: else Python tells a JVM that is long gone, when it ends itself, what it no longer needs.
+        self._gateway: Any = JavaGateway(gateway_parameters=GatewayParameters(port=port, enable_memory_management=False))
         self._conf, self._output = conf, output
 
     def run(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:

@@ -20,8 +20,8 @@ from scripts.stack.paths import FLINK_HOME, JAVA_HOME, PYTHON, ROOT, SITE_PACKAG
 from scripts.stack.processes import Running, wait_until
 
 ENDED: Final = {"CANCELED", "FINISHED", "FAILED"}
-FIRST_COMPILER: Final = ("-XX:TieredStopAtLevel=1",)
-"""Options of a JVM that lives for minutes: the second compiler takes more than it gives in that time."""
+FIRST_COMPILER: Final = "-XX:TieredStopAtLevel=1"
+"""Option of a JVM that lives for minutes: the second compiler takes more than it gives in that time."""
 _REST_TIMEOUT_S: Final = 10
 # Without the environment's proxy, which knows nothing of this machine's ports.
 _OPENER: Final = build_opener(ProxyHandler({}))

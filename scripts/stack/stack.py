@@ -162,6 +162,7 @@ class Stack:
         if in_time and (self.workdir / "checkpoints").exists():  # without a job, half of the classes would be missing
             class_data.keep(self._new_class_data)
         self.processes.clear()
+        self._command_line = None
         (self.workdir / "stack.json").unlink(missing_ok=True)
 
     # -- on disk, so that scripts/down finds what scripts/up started -----------------------------------------------------
@@ -217,7 +218,7 @@ class Stack:
     def start_broker(self, node_id: int) -> Running:
         """Starts a broker, with the data that it has."""
         prefix = self.broker_prefix[node_id - 1] if self.broker_prefix else ()
-        compilers = FIRST_COMPILER if self.short_lived else ()
+        compilers = [FIRST_COMPILER] if self.short_lived else []
         command = kafka.command(self.nodes()[node_id - 1], [*compilers, *class_data.of_server("kafka", self._new_class_data)])
         return self._start(self.broker_name(node_id), [*prefix, *command], dict(os.environ))
 
@@ -332,7 +333,7 @@ class Stack:
             options["high-availability.zookeeper.quorum"] = f"127.0.0.1:{self.zookeeper_port}"
             options["high-availability.storageDir"] = (self.workdir / "high-availability").as_uri()
         if self.short_lived:
-            options["env.java.opts.taskmanager"] = shlex.join(FIRST_COMPILER)
+            options["env.java.opts.taskmanager"] = FIRST_COMPILER
         return options | self.flink_options
 
     def _environment(self) -> dict[str, str]:
@@ -354,11 +355,14 @@ class Stack:
     def _run_in_warm_client(self, arguments: Sequence[str], folder: Path) -> tuple[int, str]:
         if self._command_line is None:
             conf, logs = self.workdir / "flink-conf", self.workdir / "logs"
-            options = [self.flink_configuration()[f"env.java.opts.{name}"] for name in ("all", "client")]
-            command = command_line.command(conf, logs / "flink-client.log", shlex.split(" ".join(options)))
-            running = self._start("flink-client", command, command_line.environment(self._environment()))
-            wait_until(lambda: Path(running.log).read_text().strip().isdecimal(), [running], "Flink's command line", 60)
-            self._command_line = CommandLine(int(Path(running.log).read_text()), conf, logs / "flink-client-said")
+            configuration = self.flink_configuration()
+            options = shlex.split(f"{configuration['env.java.opts.all']} {configuration['env.java.opts.client']}")
+            # Flink's log is a file apart: it begins anew, and would overwrite the port.
+            command = command_line.command(conf, logs / "flink-client.log", options)
+            running = self._start("command-line", command, command_line.environment(self._environment()))
+            port = Path(running.log)
+            wait_until(lambda: port.read_text().strip().isdecimal(), [running], "Flink's command line", 60)
+            self._command_line = CommandLine(int(port.read_text()), conf, logs / "command-line-said")
         return self._command_line.run(arguments, folder)
 
     def rest(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> Any:

@@ -111,8 +111,7 @@ def _velocity(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ..
     if not key:
         return
     past = pasts.setdefault((signal.rule_id, key), [])
-    since_ms = _not_forgotten(past, event, _ms(signal.spec["within"]))
-    inside = sorted((each for each in past if since_ms < each[0] <= event.event_time_ms), key=lambda each: each[0])
+    inside = _most_with(event, _remembered(past, event, window_ms := _ms(signal.spec["within"])), window_ms)
     past.append((event.event_time_ms, event.event_id))
     if len(inside) + 1 > signal.spec["over"]:
         yield _fired(signal, event, len(inside) + 1, [event_id for _, event_id in inside])
@@ -123,12 +122,11 @@ def _accounts(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ..
     if not key or not event.user_id:
         return
     past = pasts.setdefault((signal.rule_id, key), [])
-    since_ms = _not_forgotten(past, event, _ms(signal.spec["within"]))
     last: dict[str, tuple[int, str]] = {}
-    for time_ms, event_id, user in past:
+    for time_ms, event_id, user in _remembered(past, event, window_ms := _ms(signal.spec["within"])):
         if user != event.user_id and (user not in last or last[user][0] <= time_ms):
             last[user] = (time_ms, event_id)
-    inside = sorted((each for each in last.values() if since_ms < each[0] <= event.event_time_ms), key=lambda each: each[0])
+    inside = _most_with(event, last.values(), window_ms)
     past.append((event.event_time_ms, event.event_id, event.user_id))
     if len(inside) + 1 > signal.spec["over"]:
         yield _fired(signal, event, len(inside) + 1, [event_id for _, event_id in inside])
@@ -206,10 +204,21 @@ def _fired(signal: Signal, event: Event, value: float, before: list[str], ordere
     return Fired(signal.rule_id, event.event_id, subject, event.event_time_ms, signal.spec["score"], value, evidence, ordered)
 
 
-def _not_forgotten(past: list[Any], event: Event, window_ms: int) -> int:
-    """From when on events count: from the window's start, or from where the window of a newer event has made it forget them."""
+def _remembered(past: list[Any], event: Event, window_ms: int) -> list[Any]:
+    """What the window of a newer event has not made it forget."""
     newest_ms = max((each[0] for each in past), default=event.event_time_ms)
-    return max(event.event_time_ms, newest_ms) - window_ms
+    return [each for each in past if each[0] > max(event.event_time_ms, newest_ms) - window_ms]
+
+
+def _most_with(event: Event, others: Iterable[tuple[int, str]], window_ms: int) -> list[tuple[int, str]]:
+    """As many of the others as can lie in one window with the event, the earliest such window, by time."""
+    by_time = sorted(others, key=lambda each: each[0])
+    best: list[tuple[int, str]] = []
+    for end_ms in sorted({event.event_time_ms, *(time_ms for time_ms, _ in by_time)}):
+        if event.event_time_ms <= end_ms < event.event_time_ms + window_ms:
+            inside = [each for each in by_time if end_ms - window_ms < each[0] <= end_ms]
+            best = max(best, inside, key=len)
+    return best
 
 
 def _key(signal: Signal, event: Event, kind: str) -> str:

@@ -2,8 +2,9 @@
 
 `observe` takes what is remembered and one Sighting, and gives what is to be remembered and what fired; `observe_all` does it for all
 sightings that share a key. What is remembered is plain JSON, small and bounded whatever comes; udfs/fraud_stages.py keeps it in Flink's
-keyed state. Times are event times in milliseconds. A sighting that comes late is judged by what lies within its own window before it,
-and never changes what has fired.
+keyed state. Times are event times in milliseconds. A sighting that comes late never changes what has fired; for velocity and accounts it
+counts together with what lies around it, so that however many came within one window are noticed in whatever order they came (a job
+that is restored reads one partition behind another for a while).
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def observe_all(parts: Parts | None, sightings: Iterable[Sighting], now_ms: int)
 def _velocity(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
     """Events within a sliding window, each by its time: exact, unlike the sums of rules that aggregate."""
     events: list[list[Any]] = sorted([*memory.get("events", ()), [seen.time_ms, seen.event_id]], key=lambda each: each[0])
-    inside = [event for event in events if seen.time_ms - seen.window_ms < event[0] <= seen.time_ms]
+    inside = _fullest_window(events, seen)
     newest = events[-1][0]
     kept = [event for event in events if event[0] > newest - seen.window_ms][-MOST_KEPT:]
     firing = None
@@ -113,17 +114,27 @@ def _accounts(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:
     users: dict[str, list[Any]] = dict(memory.get("users", {}))
     if seen.user_id not in users or users[seen.user_id][0] <= seen.time_ms:
         users[seen.user_id] = [seen.time_ms, seen.event_id]
-    inside = {user: last for user, last in users.items() if seen.time_ms - seen.window_ms < last[0] <= seen.time_ms}
-    inside[seen.user_id] = [seen.time_ms, seen.event_id]
+    here = users | {seen.user_id: [seen.time_ms, seen.event_id]}
+    inside = _fullest_window(sorted(here.values(), key=lambda last: last[0]), seen)
     by_time = sorted(users.items(), key=lambda each: (each[1][0], each[0]))
     newest = by_time[-1][1][0]
     kept = dict([(user, last) for user, last in by_time if last[0] > newest - seen.window_ms][-MOST_KEPT:])
     firing = None
     if len(inside) > seen.over:
         text = f"{len(inside)} users on {seen.by} {seen.key} within {length(seen.window_ms)}, more than {seen.over:g}"
-        before = sorted((last for user, last in inside.items() if user != seen.user_id), key=lambda last: last[0])
-        firing = _fired(seen, len(inside), text, [last[1] for last in before])
+        firing = _fired(seen, len(inside), text, [event_id for _, event_id in inside if event_id != seen.event_id])
     return {"users": kept}, firing
+
+
+def _fullest_window(events: list[list[Any]], seen: Sighting) -> list[list[Any]]:
+    """Of all windows that hold the sighting, what is in the one that holds most; of several, in the first.
+
+    Args:
+        events: time and id, by time; the sighting is one of them.
+    """
+    around = [event for event in events if abs(event[0] - seen.time_ms) < seen.window_ms]
+    ends = dict.fromkeys(event[0] for event in around if event[0] >= seen.time_ms)  # one, but for a sighting that comes late
+    return max(([event for event in around if end - seen.window_ms < event[0] <= end] for end in ends), key=len)
 
 
 def _deviation(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Producer
 from shop.v1.events_pb2 import Event
 
 from scripts.stack import Stack
@@ -13,11 +16,15 @@ from tests.e2e.harness import Job, order, running_job, wait_until
 pytestmark = pytest.mark.e2e
 
 SEED_RULE_TARGET = "fraud-detection"
+WINDOW = ("--recommendation-window-ms", "4000")
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
 @pytest.fixture(scope="module")
 def job(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with running_job(stack, "main", tmp_path_factory.mktemp("main")) as running:
+    """All that there is, at parallelism 2."""
+    options = (*WINDOW, "--kafka-property", "compression.type=zstd")
+    with running_job(stack, "main", tmp_path_factory.mktemp("main"), *options) as running:
         yield running
 
 
@@ -26,10 +33,52 @@ def send(job: Job, event: Event) -> None:
 
 
 def test_everything_comes_out_once_in_order_and_rightly_summed(job: Job) -> None:
-    """Also: the end of the stream is not held back, since verify waits for the very last event and window."""
-    ledger = job.generate("--rate", "2000", "--for", "15", "--seed", "11", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.01")
-    job.verify(ledger)
+    """With disorder, duplicates, broken and late events; recommendations and trends, too. The end of the stream is not held back: verify
+    waits for the very last event and window."""
+    ledger = job.generate(
+        "--rate", "1000", "--for", "20", "--seed", "31",
+        "--disorder", "0.3", "--disorder-ms", "900", "--late", "0.01", "--duplicates", "0.02", "--malformed", "0.01",
+    )  # fmt: skip
+    job.verify(ledger, options=("--recommendations", *WINDOW))
+    by_product, by_user, trending = (
+        [json.loads(message.value() or b"") for message in job.read(topic)]
+        for topic in (job.topics.product_recommendations, job.topics.user_recommendations, job.topics.trending)
+    )
+    assert len({row["product_id"] for row in by_product}) > 500
+    assert any(row["also_bought"] for row in by_product)
+    assert len({row["category"] for row in trending}) == 12
+    assert sum(row["items"][0]["score"] > 0 for row in by_user) > len(by_user) / 2, "most answers are more than what is popular"
+    assert {bool(row["user_id"]) for row in by_user} == {True, False}
     assert job.restarts() == 0
+
+
+def test_mutated_events_never_stop_the_job(job: Job) -> None:
+    """100,000 mutated values, in batches of every compression: each ends as a dead letter or as a valid event, and the job never restarts
+    (a third is not changed)."""
+    before = len(job.read(job.topics.dead_letters))
+    randomness = random.Random(7)
+    producers = [Producer({"bootstrap.servers": job.stack.bootstrap, "linger.ms": 20, "compression.type": codec}) for codec in CODECS]
+    for index in range(100_000):
+        producer = producers[index // 1_000 % len(producers)]
+        # Ids far from each other: of two contents with one id, nobody can say which should come out.
+        event = order(randomness.randrange(10**6), f"s-{index % 500}", f"{randomness.getrandbits(64):016x}")
+        value = bytearray(event.SerializeToString())
+        for _ in range(randomness.randrange(3)):
+            at = randomness.randrange(len(value) + 1)
+            match randomness.randrange(3):
+                case 0:
+                    value[at : at + 1] = randomness.randbytes(1)
+                case 1:
+                    del value[at:]
+                case _:
+                    value[at:at] = randomness.randbytes(randomness.randrange(1, 9))
+        producer.produce(job.topics.events, bytes(value), event.session_id, timestamp=event.event_time_ms)
+        producer.poll(0)
+        if index % 1_000 == 999:
+            assert producer.flush(60) == 0
+    job.verify(None)
+    assert job.restarts() == 0
+    assert len(job.read(job.topics.dead_letters)) > before + 10_000
 
 
 def test_a_rule_changes_while_the_job_runs(job: Job) -> None:

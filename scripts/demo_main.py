@@ -39,7 +39,7 @@ def main() -> None:
         stack = Stack(WORKDIR, options.parallelism, options.python_mode, kafka_port=options.port_kafka, ui_port=options.port_ui,
                       json_logs=options.json_logs, short_lived=True)  # fmt: skip
         print("Starting Kafka and Flink, and submitting the job: flink run -py jobs/main.py", file=sys.stderr)
-        job_id = stack.up_with_job(lambda: _start_dashboard(stack, options.port_dashboard))
+        job_id = stack.up_with_job(meanwhile=lambda: _start_dashboard(stack, options.port_dashboard))
         try:
             _run(stack, job_id, options)
             signal.signal(signal.SIGINT, signal.SIG_IGN)

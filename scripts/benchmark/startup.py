@@ -1,4 +1,4 @@
-"""From nothing to a running job: seconds, and CPU seconds of each process until then. No event is processed.
+"""From nothing to a running job, as `scripts/demo` does it: seconds, and CPU seconds of each process until then. No event is processed.
 
 The first run on a machine writes the archives of classes (scripts/stack/class_data.py) that those behind it use, so it does not count.
 """
@@ -21,8 +21,8 @@ from scripts.stack import Stack
 
 @dataclass(frozen=True)
 class Start:
-    """One start. Seconds since its beginning until Kafka and Flink answered, the job was submitted, and all of its tasks ran with a first
-    checkpoint done; `cpu_s`: process -> CPU seconds until then, `client` being `flink run`.
+    """One start. Seconds since its beginning until Kafka answered and had the topics, the job was submitted, and all of its tasks ran;
+    `cpu_s`: process -> CPU seconds until then, `client` being `flink run`.
     """
 
     answered_s: float
@@ -35,9 +35,9 @@ def run(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_o
     """Starts a stack and the job `runs` times behind one that does not count, and prints a table: medians, least to greatest."""
     starts = [measure(workdir, parallelism, flink_options, job_options) for _ in range(runs + 1)][1:]
     print(f"\nStart-up, parallelism {parallelism}, {runs} runs\n\n| until | s |\n|---|---|")
-    print(f"| Kafka and Flink answer | {spread([each.answered_s for each in starts], 1)} |")
+    print(f"| Kafka has its topics | {spread([each.answered_s for each in starts], 1)} |")
     print(f"| the job is submitted | {spread([each.submitted_s for each in starts], 1)} |")
-    print(f"| it runs | {spread([each.running_s for each in starts], 1)} |")
+    print(f"| all of its tasks run | {spread([each.running_s for each in starts], 1)} |")
     print("\n| process | CPU s until then |\n|---|---|")
     for name in starts[0].cpu_s:
         print(f"| {name} | {spread([each.cpu_s[name] for each in starts], 1)} |")
@@ -47,19 +47,25 @@ def run(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_o
 def measure(workdir: Path, parallelism: int, flink_options: Mapping[str, str], job_options: Sequence[str]) -> Start:
     """One start, in a new folder."""
     shutil.rmtree(workdir, ignore_errors=True)
-    began = time.monotonic()
-    with Stack(workdir, parallelism=parallelism, flink_options=dict(flink_options)) as stack:
+    stack = Stack(workdir, parallelism=parallelism, flink_options=dict(flink_options), short_lived=True)
+    answered = ended_before = 0.0
+
+    def kafka_answers() -> None:
+        nonlocal answered, ended_before
         answered = time.monotonic()
-        stack.create_topics()
-        # The processes of the stack before count as ended once another has been started.
+        # The processes of the stack before count as ended once another has been started, and `flink run` has not ended yet.
         ended_before = _of_ended_children(os.getpid())
-        job_id = stack.submit(*job_options)
+
+    began = time.monotonic()
+    try:
+        job_id = stack.up_with_job(*job_options, meanwhile=kafka_answers)
         submitted = time.monotonic()
         client_s = _of_ended_children(os.getpid()) - ended_before
-        stack.wait_running(job_id)
+        stack.cluster.wait_running(job_id, checkpoint=False)
         running = time.monotonic()
         cpu_s = {each.name: cpu.seconds([each]) + _of_ended_children(each.pid) for each in stack.processes} | {"client": client_s}
-        stack.cancel(job_id)
+    finally:
+        stack.down()
     return Start(answered - began, submitted - began, running - began, cpu_s)
 
 

@@ -117,12 +117,13 @@ class Stack:
             self._wait_for_kafka()
             wait_until(self._all_slots, self.processes, "Flink", 90)
 
-    def up_with_job(self, meanwhile: Callable[[], None] = lambda: None) -> str:
+    def up_with_job(self, *options: str, meanwhile: Callable[[], None] = lambda: None) -> str:
         """Starts Kafka and Flink, makes the job's topics and submits it. Returns the job's id; it need not run yet.
 
         To plan the job takes longer than the start of all else, and needs none of it.
 
         Args:
+            options: of jobs/main.py.
             meanwhile: called when Kafka answers and has the topics.
 
         Raises:
@@ -130,7 +131,7 @@ class Stack:
         """
         # All else is started by this thread: the kernel ends attached processes together with the thread that they come from.
         with self._starting(), ThreadPoolExecutor(1) as beside:
-            job = beside.submit(self.submit)
+            job = beside.submit(self.submit, *options)
             self._wait_for_kafka()
             self.create_topics()
             meanwhile()

@@ -45,8 +45,9 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What Python does for every event, as one commit; a few turns are enough for a difference as large as here."""
+    """What Python does for every event, as one commit; a few short turns are enough for a difference as large as here."""
     monkeypatch.setattr(regression, "_TURNS", 6)
+    monkeypatch.setattr(regression, "_EVENTS", 1_000)
     folder = tmp_path / "repository"
     for name in ("udfs", "proto", "rules"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

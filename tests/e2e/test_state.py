@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,19 +16,12 @@ from tests.e2e.harness import Job, rules_folder, running_job, wait_until
 pytestmark = pytest.mark.e2e
 
 _KEYS = "estimate-num-keys"
-_FLINK = {f"state.backend.rocksdb.metrics.{_KEYS}": "true"}
+_COUNTED = ("--flink-property", f"state.backend.rocksdb.metrics.{_KEYS}=true")
 # Short enough to pass within the test; the sales windows are the harness's.
 _TIMEOUTS = ("--memory-ms", "5000", "--session-gap-ms", "3000", "--fraud-window-ms", "5000", "--max-clock-gap-ms", "60000")
 # What recommendations keep is bounded by the catalogue and not by time.
 _SWITCHES = ("--no-recommendations",)
 _EVENTS = 30_000
-
-
-@pytest.fixture
-def counted(tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose RocksDB counts its keys."""
-    with Stack(tmp_path / "stack", flink_options=_FLINK, short_lived=True) as running:
-        yield running
 
 
 def forgetful_rules(folder: Path) -> Path:
@@ -69,12 +61,12 @@ def keys_by_operator(job: Job) -> Counter[str]:
     return keys
 
 
-def test_state_goes_when_its_time_is_over(counted: Stack, tmp_path: Path) -> None:
+def test_state_goes_when_its_time_is_over(stack: Stack, tmp_path: Path) -> None:
     """A burst, then a trickle: RocksDB frees what has expired when it compacts, and that takes writes."""
     folder = tmp_path / "ledgers"
     folder.mkdir()
     rules = forgetful_rules(tmp_path / "rules")
-    with running_job(counted, "leak", folder, "--rules", str(rules), *_TIMEOUTS, *_SWITCHES) as job:
+    with running_job(stack, "leak", folder, "--rules", str(rules), *_COUNTED, *_TIMEOUTS, *_SWITCHES) as job:
         ledger = job.generate("--rate", "max", "--events", str(_EVENTS), "--seed", "3", "--clean")
         peak: Counter[str] = Counter()
 

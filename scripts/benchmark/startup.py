@@ -57,8 +57,8 @@ def measure(workdir: Path, parallelism: int, flink_options: Mapping[str, str], j
         ended_before = _of_ended_children(os.getpid())
 
     began = time.monotonic()
+    job_id = stack.up_with_job(*job_options, meanwhile=kafka_answers)
     try:
-        job_id = stack.up_with_job(*job_options, meanwhile=kafka_answers)
         submitted = time.monotonic()
         client_s = _of_ended_children(os.getpid()) - ended_before
         stack.cluster.wait_running(job_id, checkpoint=False)

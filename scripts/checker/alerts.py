@@ -111,7 +111,8 @@ def _velocity(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ..
     if not key:
         return
     past = pasts.setdefault((signal.rule_id, key), [])
-    inside = _most_with(event, _remembered(past, event, window_ms := _ms(signal.spec["within"])), window_ms)
+    window_ms = _ms(signal.spec["within"])
+    inside = _most_with(event, _remembered(past, event, window_ms), window_ms)
     past.append((event.event_time_ms, event.event_id))
     if len(inside) + 1 > signal.spec["over"]:
         yield _fired(signal, event, len(inside) + 1, [event_id for _, event_id in inside])
@@ -122,8 +123,9 @@ def _accounts(signal: Signal, event: Event, kind: str, pasts: dict[tuple[str, ..
     if not key or not event.user_id:
         return
     past = pasts.setdefault((signal.rule_id, key), [])
+    window_ms = _ms(signal.spec["within"])
     last: dict[str, tuple[int, str]] = {}
-    for time_ms, event_id, user in _remembered(past, event, window_ms := _ms(signal.spec["within"])):
+    for time_ms, event_id, user in _remembered(past, event, window_ms):
         if user != event.user_id and (user not in last or last[user][0] <= time_ms):
             last[user] = (time_ms, event_id)
     inside = _most_with(event, last.values(), window_ms)
@@ -206,8 +208,8 @@ def _fired(signal: Signal, event: Event, value: float, before: list[str], ordere
 
 def _remembered(past: list[Any], event: Event, window_ms: int) -> list[Any]:
     """What the window of a newer event has not made it forget."""
-    newest_ms = max((each[0] for each in past), default=event.event_time_ms)
-    return [each for each in past if each[0] > max(event.event_time_ms, newest_ms) - window_ms]
+    newest_ms = max([event.event_time_ms, *(each[0] for each in past)])
+    return [each for each in past if each[0] > newest_ms - window_ms]
 
 
 def _most_with(event: Event, others: Iterable[tuple[int, str]], window_ms: int) -> list[tuple[int, str]]:

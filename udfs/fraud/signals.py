@@ -132,9 +132,9 @@ def _fullest_window(events: list[list[Any]], seen: Sighting) -> list[list[Any]]:
     Args:
         events: time and id, by time; the sighting is one of them.
     """
-    around = [event for event in events if abs(event[0] - seen.time_ms) < seen.window_ms]
-    ends = dict.fromkeys(event[0] for event in around if event[0] >= seen.time_ms)  # one, but for a sighting that comes late
-    return max(([event for event in around if end - seen.window_ms < event[0] <= end] for end in ends), key=len)
+    # One end, but for a sighting that comes late.
+    ends = dict.fromkeys(event[0] for event in events if seen.time_ms <= event[0] < seen.time_ms + seen.window_ms)
+    return max(([event for event in events if end - seen.window_ms < event[0] <= end] for end in ends), key=len)
 
 
 def _deviation(memory: Memory, seen: Sighting) -> tuple[Memory, Firing | None]:

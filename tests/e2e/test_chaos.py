@@ -8,11 +8,10 @@ which two cores that everything shares may not give.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from scripts.chaos.model import Cell, by_shape, choose, load
+from scripts.chaos.model import Cell, Shape, by_shape, choose, load
 from scripts.chaos.report import problems
 from scripts.chaos.run import Ground, Runner
 from scripts.stack import Stack
@@ -21,6 +20,8 @@ pytestmark = pytest.mark.e2e
 
 SEED = 1
 DECIDE = ("taskmanager-kill",)
+SHARED = Shape(short_lived=True)
+"""What the stack of all tests is."""
 CELLS = [
     pytest.param(cell, id=cell.name, marks=[] if cell.name in DECIDE else [pytest.mark.unproven])
     for cell in by_shape(choose(load(), "short"))
@@ -35,10 +36,15 @@ class Borrowed(Ground):
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Stacks of which anything may be killed."""
+def on_shared(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    return Runner(Borrowed(tmp_path_factory.mktemp("chaos"), SHARED, stack), SEED, None, print)
+
+
+@pytest.fixture(scope="module")
+def on_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """On stacks of which anything may be killed."""
     ground = Ground(tmp_path_factory.mktemp("chaos"))
-    yield ground
+    yield Runner(ground, SEED, None, print)
     ground.down()
 
 
@@ -52,9 +58,7 @@ def small(cell: Cell) -> Cell:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_nothing_is_lost_or_doubled(stack: Stack, own: Ground, tmp_path: Path, cell: Cell) -> None:
-    cell = small(cell)
-    ground = Borrowed(tmp_path, cell.stack, stack) if cell.name in DECIDE else own
-    result = Runner(ground, SEED, None, print).run(cell)
+def test_nothing_is_lost_or_doubled(on_shared: Runner, on_own: Runner, cell: Cell) -> None:
+    result = (on_shared if cell.name in DECIDE else on_own).run(small(cell))
     assert result.checks, result.failure
     assert problems(result) == []
